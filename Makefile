@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+# make            build/rdsrv
+# make install    DESTDIR= PREFIX=/usr/local
+# make test       unit tests and end-to-end tests of what was built
+# make lint       include rules, clang-tidy, cppcheck, shellcheck, mandoc
+# V=1 shows commands; CC=clang, BUILD=build-x and SAN=address,undefined make other builds.
+
+VERSION := $(shell cat VERSION)
+CC ?= gcc
+BUILD ?= build
+PREFIX ?= /usr/local
+PKG_CONFIG ?= pkg-config
+NANOPB ?= $(shell command -v nanopb_generator || command -v nanopb_generator.py)
+INSTALL ?= install
+Q := $(if $(V),,@)
+
+PKGS := libevent_extra libevent_core libcrypto libcjson sqlite3
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	$(if $(WERROR),-Werror)
+# What the compiler has of the hardening flags: asked once.
+has_flag = $(shell $(CC) -Werror $(1) -c -x c /dev/null -o /dev/null 2>/dev/null && echo $(1))
+HARDEN := -fPIE -fstack-protector-strong $(call has_flag,-fstack-clash-protection) \
+	$(call has_flag,-fcf-protection) $(call has_flag,-ftrivial-auto-var-init=zero) \
+	$(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+
+RDS_CPPFLAGS := -D_GNU_SOURCE -DRDSRV_VERSION='"$(VERSION)"' -I. -I$(BUILD)/gen \
+	$(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CPPFLAGS)
+RDS_CFLAGS := -std=c11 -pthread $(WARN) $(HARDEN) $(SANITIZE) $(CFLAGS)
+RDS_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
+RDS_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) -lprotobuf-nanopb $(LIBS)
+
+ROOMS := core net keys conf cmd
+SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
+OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(BUILD)/gen/rendezvous.pb.o
+LIB_OBJS := $(filter-out $(BUILD)/cmd/main.o,$(OBJS))
+PB := $(BUILD)/gen/rendezvous.pb.h
+
+all: $(BUILD)/rdsrv
+
+$(BUILD)/rdsrv: $(OBJS)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(RDS_LDFLAGS) -o $@ $(OBJS) $(RDS_LIBS)
+
+$(BUILD)/%.o: %.c VERSION | $(PB)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(RDS_CPPFLAGS) $(RDS_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/rendezvous.pb.o: $(BUILD)/gen/rendezvous.pb.c
+	@echo "  CC      $<"
+	$(Q)$(CC) $(RDS_CPPFLAGS) $(RDS_CFLAGS) -MMD -MP -c -o $@ $<
+
+# One run makes both files; the header stands for the two.
+$(PB): core/rendezvous.proto core/rendezvous.options
+	@mkdir -p $(@D)
+	@echo "  NANOPB  $<"
+	$(Q)$(NANOPB) --error-on-unmatched -q -I core -D $(BUILD)/gen rendezvous.proto
+$(BUILD)/gen/rendezvous.pb.c: $(PB) ;
+
+include test/unit/unit.mk
+include test/fuzz/fuzz.mk
+
+install: $(BUILD)/rdsrv
+	$(INSTALL) -D -m 0755 $(BUILD)/rdsrv $(DESTDIR)$(PREFIX)/bin/rdsrv
+	for page in man/*.[157]; do \
+		section=$${page##*.}; \
+		$(INSTALL) -D -m 0644 $$page \
+			$(DESTDIR)$(PREFIX)/share/man/man$$section/$${page##*/} || exit 1; \
+	done
+
+test: unit-test all
+	/usr/bin/python3 -m pytest -q test/e2e
+
+lint: $(PB)
+	sh test/lint.sh $(BUILD)
+
+clean:
+	rm -rf build build-*
+
+-include $(wildcard $(OBJS:.o=.d))
+.PHONY: all install test lint clean
+.DELETE_ON_ERROR:

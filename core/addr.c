@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#include "core/addr.h"
+
+#include "core/error.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+struct rds_ip rds_ip_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d)
+{
+	return (struct rds_ip){{[10] = 0xff, [11] = 0xff, [12] = a, [13] = b, [14] = c, [15] = d}};
+}
+
+bool rds_ip_is_v4(const struct rds_ip *ip)
+{
+	return memcmp(ip->b, v4_prefix, sizeof v4_prefix) == 0;
+}
+
+bool rds_ip_is_none(const struct rds_ip *ip)
+{
+	static const struct rds_ip none;
+	return rds_ip_equal(ip, &none);
+}
+
+bool rds_ip_equal(const struct rds_ip *a, const struct rds_ip *b)
+{
+	return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
+bool rds_addr_equal(const struct rds_addr *a, const struct rds_addr *b)
+{
+	return a->port == b->port && rds_ip_equal(&a->ip, &b->ip);
+}
+
+int rds_ip_parse(const char *text, struct rds_ip *out)
+{
+	struct in_addr v4;
+	if (inet_pton(AF_INET, text, &v4) == 1) {
+		memcpy(out->b, v4_prefix, sizeof v4_prefix);
+		memcpy(out->b + 12, &v4, sizeof v4);
+		return 0;
+	}
+	return inet_pton(AF_INET6, text, out->b) == 1 ? 0 : -RDS_EPARSE;
+}
+
+void rds_ip_format(const struct rds_ip *ip, char out[RDS_IP_TEXT])
+{
+	const char *text = rds_ip_is_v4(ip) ? inet_ntop(AF_INET, ip->b + 12, out, RDS_IP_TEXT)
+	                                    : inet_ntop(AF_INET6, ip->b, out, RDS_IP_TEXT);
+	if (text == NULL)
+		out[0] = '\0';
+}
+
+void rds_ip_format_mapped(const struct rds_ip *ip, char out[RDS_IP_TEXT])
+{
+	if (rds_ip_is_v4(ip))
+		(void)snprintf(out, RDS_IP_TEXT, "::ffff:%d.%d.%d.%d", ip->b[12], ip->b[13],
+		               ip->b[14], ip->b[15]);
+	else
+		rds_ip_format(ip, out);
+}
+
+void rds_addr_format(const struct rds_addr *addr, char out[RDS_ADDR_TEXT])
+{
+	char ip[RDS_IP_TEXT];
+	rds_ip_format(&addr->ip, ip);
+	(void)snprintf(out, RDS_ADDR_TEXT, rds_ip_is_v4(&addr->ip) ? "%s:%u" : "[%s]:%u", ip,
+	               (unsigned)addr->port);
+}
+
+// Digits only, at most `most`; -1 otherwise.
+static int parse_bits(const char *text, int most)
+{
+	if (text[0] == '\0' || strlen(text) > 3 || strspn(text, "0123456789") != strlen(text))
+		return -1;
+	int bits = (int)strtol(text, NULL, 10);
+	return bits <= most ? bits : -1;
+}
+
+int rds_cidr_parse(const char *text, struct rds_cidr *out)
+{
+	char ip[RDS_IP_TEXT];
+	const char *slash = strchr(text, '/');
+	size_t len = slash == NULL ? strlen(text) : (size_t)(slash - text);
+	if (len >= sizeof ip)
+		return -RDS_EPARSE;
+	memcpy(ip, text, len);
+	ip[len] = '\0';
+	if (rds_ip_parse(ip, &out->ip) != 0)
+		return -RDS_EPARSE;
+	bool dotted = strchr(ip, ':') == NULL;
+	int bits = slash == NULL ? (dotted ? 32 : 128) : parse_bits(slash + 1, dotted ? 32 : 128);
+	if (bits < 0)
+		return -RDS_EPARSE;
+	out->bits = (uint8_t)(dotted ? bits + 96 : bits);
+	return 0;
+}
+
+bool rds_cidr_holds(const struct rds_cidr *net, const struct rds_ip *ip)
+{
+	size_t whole = net->bits / 8;
+	unsigned rest = net->bits % 8;
+	if (memcmp(net->ip.b, ip->b, whole) != 0)
+		return false;
+	return rest == 0 || (net->ip.b[whole] ^ ip->b[whole]) >> (8 - rest) == 0;
+}
+
+bool rds_cidrs_hold(const struct rds_cidr *nets, size_t n, const struct rds_ip *ip)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rds_cidr_holds(&nets[i], ip))
+			return true;
+	return false;
+}
+
+struct rds_ip rds_ip_source(const struct rds_ip *ip)
+{
+	struct rds_ip source = *ip;
+	if (!rds_ip_is_v4(ip))
+		memset(source.b + 8, 0, 8);
+	return source;
+}
+
+__extension__ typedef unsigned __int128 u128;
+
+size_t rds_addr_mangle(const struct rds_addr *addr, uint32_t clock_us, uint8_t out[RDS_ADDR_WIRE])
+{
+	if (!rds_ip_is_v4(&addr->ip)) {
+		memcpy(out, addr->ip.b, 16);
+		out[16] = (uint8_t)addr->port;
+		out[17] = (uint8_t)(addr->port >> 8);
+		return RDS_ADDR_WIRE;
+	}
+	const uint8_t *b = addr->ip.b + 12;
+	uint32_t ip = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
+	              (uint32_t)b[3] << 24;
+	u128 n = ((u128)ip + clock_us) << 49 | (u128)clock_us << 17 |
+	         (u128)((uint32_t)addr->port + (clock_us & 0xffff));
+	size_t len = 0;
+	for (; n != 0; n >>= 8)
+		out[len++] = (uint8_t)n;
+	return len;
+}
+
+int rds_addr_unmangle(struct rds_view bytes, struct rds_addr *out)
+{
+	if (bytes.len == RDS_ADDR_WIRE) {
+		memcpy(out->ip.b, bytes.data, 16);
+		out->port = (uint16_t)(bytes.data[16] | bytes.data[17] << 8);
+		return 0;
+	}
+	if (bytes.len > 16)
+		return -RDS_EPARSE;
+	u128 n = 0;
+	for (size_t i = bytes.len; i > 0; i--)
+		n = n << 8 | bytes.data[i - 1];
+	uint32_t clock_us = (uint32_t)(n >> 17);
+	uint32_t ip = (uint32_t)(n >> 49) - clock_us;
+	out->ip = rds_ip_v4((uint8_t)ip, (uint8_t)(ip >> 8), (uint8_t)(ip >> 16),
+	                    (uint8_t)(ip >> 24));
+	out->port = (uint16_t)((uint32_t)(n & 0xffffff) - (clock_us & 0xffff));
+	return 0;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Every bound that isn't a setting, with its reason.
+#ifndef RDS_CORE_LIMITS_H
+#define RDS_CORE_LIMITS_H
+
+// Longest id that a server takes (protocol.md section 3), and the shortest that isn't answered
+// with UUID_MISMATCH (section 4).
+#define RDS_ID_MAX_BYTES 100
+#define RDS_ID_MIN_BYTES 6
+
+// B counts as online for this long after its last accepted message (section 4 point 6).
+#define RDS_ONLINE_MS 30000
+
+// More tries than this to register one id within the window are answered TOO_FREQUENT.
+#define RDS_ID_TRIES 3
+#define RDS_ID_TRIES_WINDOW_MS 6000
+
+// Source addresses whose registrations are counted. Some 100 bytes each while quiet; when
+// full, the one seen longest ago makes room: forged sources can then make limits forgetful,
+// but can't lock anybody out.
+#define RDS_LIMITED_SOURCES 65536
+
+// Connections that wait for another client's answer: some 200 bytes each.
+#define RDS_WAITS 20000
+
+// Registrations on their way to the disk: at a few hundred bytes each, and at the speed of a
+// slow disk, some seconds of work.
+#define RDS_STORES_PENDING 65536
+
+// Rows that go to the disk in one transaction: long enough to share one sync, short enough
+// that a lone registration behind a full batch waits a few milliseconds.
+#define RDS_STORE_BATCH 512
+
+// Frames on the rendezvous ports: OnlineRequest asks for thousands of ids at once, nothing
+// else comes near. Before a connection's first frame is known, it may claim no more than this.
+#define RDS_FRAME_MAX_BYTES (1024 * 1024)
+
+// The relay's first frame: a RequestRelay, whose token can run to kilobytes.
+#define RDS_RELAY_FRAME_MAX_BYTES (64 * 1024)
+
+// A datagram of ours is far below this; a longer one from outside is dropped and counted.
+#define RDS_DATAGRAM_MAX_BYTES 2048
+
+// Any message that a server writes fits, lists (ConfigUpdate, OnlineResponse) excepted.
+#define RDS_MESSAGE_MAX_BYTES 2048
+
+// A rendezvous connection on which nothing arrives is closed: A waits up to 18 s between two
+// requests (section 7).
+#define RDS_CONN_IDLE_MS 30000
+
+// After our last byte, how long a connection may take to read it and close.
+#define RDS_CONN_LINGER_MS 5000
+
+// Bytes queued for a connection that doesn't read; over it, the connection is closed.
+#define RDS_CONN_QUEUE_MAX_BYTES (256 * 1024)
+
+// Connections of the rendezvous ports, in all: two thirds of a descriptor limit of 20,000
+// leave room for everything else; where the limit is lower, the limit rules.
+#define RDS_CONNS 200000
+
+// The relay (section 9 points 2, 3 and 5).
+#define RDS_RELAY_HANDSHAKE_MS 30000
+#define RDS_RELAY_WAIT_MS 30000
+#define RDS_RELAY_IDLE_MS (60 * 60 * 1000)
+#define RDS_RELAY_WAITING 20000
+#define RDS_RELAY_UUID_MAX_BYTES 128
+
+// Read at once from one side of a session; one such buffer a thread, not a session.
+#define RDS_PUMP_CHUNK_BYTES (256 * 1024)
+
+// Local addresses (and interfaces) that UDP answers leave from; a host has a handful, and the
+// whole of 127.0.0.0/8 in tests. Full: the kernel chooses the address.
+#define RDS_LOCAL_ADDRS 1024
+
+// Log lines of one kind (refusals) a second; what is over is counted and said in one line.
+#define RDS_LOG_BURST 10
+
+// Settings: values longer than this are typing errors.
+#define RDS_SETTING_MAX_BYTES 4096
+
+// Key files, server.conf, configuration files: larger ones are something else.
+#define RDS_SMALL_FILE_MAX_BYTES (64 * 1024)
+
+#endif

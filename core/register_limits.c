@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#include "core/register_limits.h"
+
+#include "core/alloc.h"
+#include "core/limits.h"
+
+#include <stdlib.h>
+
+#define MINUTE_MS 60000U
+#define DAY_MS (24U * 60U * MINUTE_MS)
+
+// A list of things with the time of each, oldest first. Grows to its limit and no further.
+struct recent {
+	struct recent_one {
+		uint64_t at_ms;
+		uint64_t what;
+	} *ones;
+	uint32_t n;
+	uint32_t cap;
+};
+
+// What is remembered of one source; in the order of its last registration.
+struct source {
+	struct rds_ip ip;
+	struct source *older;
+	struct source *newer;
+	struct recent tries; // in the last minute
+	struct recent ids;   // in the last day, by hash
+};
+
+struct rds_register_limits {
+	struct rds_register_limits_config config;
+	struct rds_seed seed;
+	struct rds_table sources;
+	struct source *oldest;
+	struct source *newest;
+};
+
+static void recent_expire(struct recent *recent, uint64_t now_ms, uint64_t window_ms)
+{
+	uint32_t gone = 0;
+	while (gone < recent->n && now_ms - recent->ones[gone].at_ms >= window_ms)
+		gone++;
+	if (gone == 0)
+		return;
+	recent->n -= gone;
+	memmove(recent->ones, recent->ones + gone, recent->n * sizeof *recent->ones);
+}
+
+static bool recent_holds(const struct recent *recent, uint64_t what)
+{
+	for (uint32_t i = 0; i < recent->n; i++)
+		if (recent->ones[i].what == what)
+			return true;
+	return false;
+}
+
+static void recent_add(struct recent *recent, uint64_t now_ms, uint64_t what)
+{
+	if (recent->n == recent->cap) {
+		recent->cap = recent->cap == 0 ? 2 : recent->cap * 2;
+		recent->ones = rds_realloc(recent->ones, recent->cap, sizeof *recent->ones);
+	}
+	recent->ones[recent->n++] = (struct recent_one){.at_ms = now_ms, .what = what};
+}
+
+struct rds_register_limits *rds_register_limits_new(const struct rds_register_limits_config *config,
+                                                    const struct rds_seed *seed)
+{
+	struct rds_register_limits *limits = rds_calloc(1, sizeof *limits);
+	limits->config = *config;
+	limits->seed = *seed;
+	rds_table_init(&limits->sources);
+	return limits;
+}
+
+static uint64_t hash_ip(const struct rds_register_limits *limits, const struct rds_ip *ip)
+{
+	return rds_hash(&limits->seed, ip->b, sizeof ip->b);
+}
+
+static void unlink_source(struct rds_register_limits *limits, struct source *source)
+{
+	*(source->older != NULL ? &source->older->newer : &limits->oldest) = source->newer;
+	*(source->newer != NULL ? &source->newer->older : &limits->newest) = source->older;
+	source->older = source->newer = NULL;
+}
+
+static void link_newest(struct rds_register_limits *limits, struct source *source)
+{
+	source->older = limits->newest;
+	*(limits->newest != NULL ? &limits->newest->newer : &limits->oldest) = source;
+	limits->newest = source;
+}
+
+static void forget(struct rds_register_limits *limits, struct source *source)
+{
+	unlink_source(limits, source);
+	rds_table_remove(&limits->sources, hash_ip(limits, &source->ip), source);
+	free(source->tries.ones);
+	free(source->ids.ones);
+	free(source);
+}
+
+void rds_register_limits_free(struct rds_register_limits *limits)
+{
+	if (limits == NULL)
+		return;
+	while (limits->oldest != NULL)
+		forget(limits, limits->oldest);
+	rds_table_clear(&limits->sources);
+	free(limits);
+}
+
+static bool has_ip(const void *entry, const void *key)
+{
+	return rds_ip_equal(&((const struct source *)entry)->ip, key);
+}
+
+static struct source *source_of(struct rds_register_limits *limits, const struct rds_ip *ip)
+{
+	struct rds_ip key = rds_ip_source(ip);
+	uint64_t hash = hash_ip(limits, &key);
+	struct source *source = rds_table_find(&limits->sources, hash, has_ip, &key);
+	if (source != NULL) {
+		unlink_source(limits, source);
+	} else {
+		if (limits->sources.used >= RDS_LIMITED_SOURCES)
+			forget(limits, limits->oldest);
+		source = rds_calloc(1, sizeof *source);
+		source->ip = key;
+		rds_table_insert(&limits->sources, hash, source);
+	}
+	link_newest(limits, source);
+	return source;
+}
+
+enum rds_reason rds_register_limits_count(struct rds_register_limits *limits, uint64_t now_ms,
+                                          const struct rds_ip *ip, struct rds_view id)
+{
+	const struct rds_register_limits_config *config = &limits->config;
+	if (rds_cidrs_hold(config->exempt, config->n_exempt, ip))
+		return RDS_WHY_NONE;
+	struct source *source = source_of(limits, ip);
+	if (config->per_minute > 0) {
+		recent_expire(&source->tries, now_ms, MINUTE_MS);
+		if (source->tries.n >= config->per_minute)
+			return RDS_WHY_IP_TOO_FREQUENT;
+		recent_add(&source->tries, now_ms, 0);
+	}
+	if (config->ids_per_day > 0) {
+		uint64_t what = rds_hash(&limits->seed, id.data, id.len);
+		recent_expire(&source->ids, now_ms, DAY_MS);
+		if (recent_holds(&source->ids, what))
+			return RDS_WHY_NONE;
+		if (source->ids.n >= config->ids_per_day)
+			return RDS_WHY_IP_TOO_MANY_IDS;
+		recent_add(&source->ids, now_ms, what);
+	}
+	return RDS_WHY_NONE;
+}
+
+size_t rds_register_limits_sources(const struct rds_register_limits *limits)
+{
+	return limits->sources.used;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// The peers: who is on file, and how each is reached now.
+#ifndef RDS_CORE_REGISTRY_H
+#define RDS_CORE_REGISTRY_H
+
+#include "core/addr.h"
+#include "core/table.h"
+
+// Where a datagram came from and where answers go: the remote address, and a handle for the
+// local socket and address (0: the kernel chooses), which only the sender of datagrams reads.
+struct rds_path {
+	struct rds_addr remote;
+	uint16_t local;
+};
+
+// One id. Some 100 bytes and its texts; a million of them have to fit.
+struct rds_peer {
+	uint64_t seen_ms;          // last accepted registration; 0: not since the start
+	struct rds_ip ip_on_file;  // none: not known
+	struct rds_path path;      // valid if seen_ms != 0
+	uint32_t tries_ms[3];      // when the last tries to register it were (low 32 bits), 0: none
+	uint16_t stores_pending;   // registrations of it on their way to the disk
+	uint16_t uuid_len;
+	uint16_t pk_len;
+	uint8_t id_len;
+	bool on_file : 1; // its row is safely on disk; false only while the first store is pending
+	bool proven : 1;  // path was confirmed by a RegisterPk with the right uuid
+	uint8_t bytes[];  // id, uuid, pk
+};
+
+static inline struct rds_view rds_peer_id(const struct rds_peer *peer)
+{
+	return rds_view_of(peer->bytes, peer->id_len);
+}
+
+static inline struct rds_view rds_peer_uuid(const struct rds_peer *peer)
+{
+	return rds_view_of(peer->bytes + peer->id_len, peer->uuid_len);
+}
+
+static inline struct rds_view rds_peer_pk(const struct rds_peer *peer)
+{
+	return rds_view_of(peer->bytes + peer->id_len + peer->uuid_len, peer->pk_len);
+}
+
+struct rds_registry {
+	struct rds_table by_id;
+	struct rds_seed seed;
+};
+
+// Longest uuid and pk that a peer can hold; ids: 255.
+#define RDS_PEER_BLOB_MAX 65535
+
+void rds_registry_init(struct rds_registry *registry, const struct rds_seed *seed);
+void rds_registry_clear(struct rds_registry *registry);
+
+// The peer of that id, or NULL. Borrowed; valid until the registry changes.
+struct rds_peer *rds_registry_find(const struct rds_registry *registry, struct rds_view id);
+
+// Adds a peer, which must not be there yet; copies. NULL if a part is over its bound.
+struct rds_peer *rds_registry_add(struct rds_registry *registry, struct rds_view id,
+                                  struct rds_view uuid, struct rds_view pk);
+
+// Replaces the public key; copies. The peer may move: use the pointer that comes back.
+struct rds_peer *rds_registry_set_pk(struct rds_registry *registry, struct rds_peer *peer,
+                                     struct rds_view pk);
+
+// Takes the peer out and frees it.
+void rds_registry_remove(struct rds_registry *registry, struct rds_peer *peer);
+
+size_t rds_registry_count(const struct rds_registry *registry);
+
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// Life cycle, and which message goes to which handler.
+#include "core/rendezvous.h"
+
+#include "core/alloc.h"
+#include "core/rendezvous_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct rds_rendezvous *rds_rendezvous_new(const struct rds_rendezvous_config *config,
+                                          const struct rds_host *host)
+{
+	struct rds_rendezvous *rules = rds_calloc(1, sizeof *rules);
+	rules->config = *config;
+	rules->host = *host;
+	rds_registry_init(&rules->peers, &config->seed);
+	rds_waits_init(&rules->waits, &config->seed);
+	rds_table_init(&rules->stores);
+	rules->limits = rds_register_limits_new(&config->limits, &config->seed);
+	rules->next_ticket = 1;
+	return rules;
+}
+
+void rds_rendezvous_free(struct rds_rendezvous *rules)
+{
+	if (rules == NULL)
+		return;
+	rendezvous_registration_clear(rules);
+	rds_register_limits_free(rules->limits);
+	rds_waits_clear(&rules->waits);
+	rds_registry_clear(&rules->peers);
+	free(rules);
+}
+
+int rds_rendezvous_load(struct rds_rendezvous *rules, const struct rds_peer_row *row)
+{
+	if (rds_registry_find(&rules->peers, row->id) != NULL)
+		return -RDS_EEXIST;
+	struct rds_peer *peer = rds_registry_add(&rules->peers, row->id, row->uuid, row->pk);
+	if (peer == NULL)
+		return -RDS_ETOOBIG;
+	peer->ip_on_file = row->ip;
+	peer->on_file = true;
+	return 0;
+}
+
+#define DOOR(name) (1U << RDS_DOOR_##name)
+#define DOOR_ANY   (DOOR(UDP) | DOOR(MAIN) | DOOR(NAT))
+
+// Which messages are served at which doors (section 1), and by whom. NULL: known, but of no use
+// to a server, or not served yet.
+static const struct {
+	rds_handler_fn handle;
+	unsigned doors;
+} handlers[] = {
+        [rds_RendezvousMessage_register_peer_tag] = {rendezvous_register_peer, DOOR(UDP)},
+        [rds_RendezvousMessage_register_pk_tag] = {rendezvous_register_pk, DOOR(UDP) | DOOR(MAIN)},
+        [rds_RendezvousMessage_punch_hole_request_tag] = {rendezvous_punch_hole_request,
+                                                          DOOR(MAIN)},
+        [rds_RendezvousMessage_punch_hole_sent_tag] = {rendezvous_punch_hole_sent,
+                                                       DOOR(UDP) | DOOR(MAIN)},
+        [rds_RendezvousMessage_local_addr_tag] = {rendezvous_local_addr, DOOR(UDP) | DOOR(MAIN)},
+        [rds_RendezvousMessage_request_relay_tag] = {rendezvous_request_relay, DOOR(MAIN)},
+        [rds_RendezvousMessage_relay_response_tag] = {rendezvous_relay_response, DOOR(MAIN)},
+        [rds_RendezvousMessage_test_nat_request_tag] = {rendezvous_test_nat, DOOR_ANY},
+        [rds_RendezvousMessage_online_request_tag] = {rendezvous_online_request,
+                                                      DOOR(MAIN) | DOOR(NAT)},
+        [rds_RendezvousMessage_software_update_tag] = {rendezvous_software_update,
+                                                       DOOR(UDP) | DOOR(MAIN)},
+        [rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
+};
+
+// Section 2, Payload: ignored on UDP, the end of a connection elsewhere.
+static void reject(struct rds_rendezvous *rules, const struct rds_incoming *in, enum rds_reason why)
+{
+	rendezvous_refuse(rules, in, why, rds_view_of(NULL, 0));
+	if (in->from->door != RDS_DOOR_UDP)
+		rules->host.close_conn(rules->host.ctx, in->from->conn, why);
+}
+
+void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
+                            const struct rds_source *from, struct rds_view payload)
+{
+	assert(now_ms > 0);
+	struct rds_incoming in = {.now_ms = now_ms, .from = from, .payload = payload};
+	if (payload.len == 0 && from->door != RDS_DOOR_UDP)
+		return; // a heartbeat (section 2)
+	rds_message msg;
+	int rc = rds_message_decode(payload, &msg);
+	if (rc != 0) {
+		reject(rules, &in, rc == -RDS_EKIND ? RDS_WHY_UNKNOWN_MESSAGE : RDS_WHY_MALFORMED);
+		return;
+	}
+	static_assert(sizeof handlers / sizeof handlers[0] - 1 ==
+	                      rds_RendezvousMessage_http_proxy_response_tag,
+	              "every member has a row, if an empty one");
+	in.msg = &msg;
+	rds_handler_fn handle = handlers[msg.which_member].handle;
+	if (handle == NULL || (handlers[msg.which_member].doors & 1U << from->door) == 0) {
+		reject(rules, &in, RDS_WHY_UNKNOWN_MESSAGE);
+		return;
+	}
+	handle(rules, &in);
+}
+
+void rds_rendezvous_closed(struct rds_rendezvous *rules, uint64_t conn)
+{
+	rds_waits_end_conn(&rules->waits, conn);
+}
+
+void rendezvous_reply(struct rds_rendezvous *rules, const struct rds_source *to,
+                      const rds_message *msg)
+{
+	uint8_t bytes[RDS_MESSAGE_MAX_BYTES];
+	long len = rds_message_encode(msg, bytes, sizeof bytes);
+	assert(len >= 0); // every field that we set is bounded below the buffer
+	struct rds_view payload = rds_view_of(bytes, (size_t)len);
+	if (to->door == RDS_DOOR_UDP)
+		rules->host.send_datagram(rules->host.ctx, &to->path, payload);
+	else
+		rules->host.send_payload(rules->host.ctx, to->conn, payload);
+}
+
+void rendezvous_send_to_peer(struct rds_rendezvous *rules, const struct rds_peer *peer,
+                             const rds_message *msg)
+{
+	struct rds_source to = {.door = RDS_DOOR_UDP, .path = peer->path};
+	rendezvous_reply(rules, &to, msg);
+}
+
+void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                       enum rds_reason why, struct rds_view id)
+{
+	rules->counters.n[why]++;
+	uint64_t held_back;
+	if (!rds_log_wants(RDS_LOG_INFO) ||
+	    !rds_log_limit_pass(&rules->refusals, in->now_ms, &held_back))
+		return;
+	rds_log(RDS_LOG_INFO, "refused", rds_field_reason(why),
+	        rds_field_text("meaning", rds_reason_text(why)), rds_field_bytes("id", id),
+	        rds_field_addr("from", &in->from->path.remote),
+	        rds_field_text("by", in->from->door == RDS_DOOR_UDP ? "udp" : "tcp"),
+	        rds_field_uint("not_logged_before", held_back));
+}
+
+bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms)
+{
+	return peer->seen_ms != 0 && now_ms - peer->seen_ms < RDS_ONLINE_MS;
+}
+
+struct rds_peer *rendezvous_find(const struct rds_rendezvous *rules, struct rds_view id)
+{
+	struct rds_peer *peer = rds_registry_find(&rules->peers, id);
+	return peer != NULL && peer->on_file ? peer : NULL;
+}
+
+struct rds_rendezvous_status rds_rendezvous_status(const struct rds_rendezvous *rules)
+{
+	return (struct rds_rendezvous_status){
+	        .peers = rds_registry_count(&rules->peers),
+	        .waits = rules->waits.by_conn.used,
+	        .stores_pending = rules->stores.used,
+	        .limited_sources = rds_register_limits_sources(rules->limits),
+	};
+}
+
+size_t rds_rendezvous_online(const struct rds_rendezvous *rules, uint64_t now_ms)
+{
+	size_t online = 0;
+	size_t at = 0;
+	for (const struct rds_peer *peer;
+	     (peer = rds_table_next(&rules->peers.by_id, &at)) != NULL;)
+		online += rendezvous_is_online(peer, now_ms);
+	return online;
+}
+
+const struct rds_counters *rds_rendezvous_counters(const struct rds_rendezvous *rules)
+{
+	return &rules->counters;
+}
+
+void rds_rendezvous_count(struct rds_rendezvous *rules, enum rds_reason why)
+{
+	rules->counters.n[why]++;
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// The rendezvous rules (protocol.md sections 4, 7 and 8): registration, punching, relay
+// requests, NAT tests and online queries. Bytes and times in, callbacks out; no I/O.
+#ifndef RDS_CORE_RENDEZVOUS_H
+#define RDS_CORE_RENDEZVOUS_H
+
+#include "core/addr.h"
+#include "core/key_verdict.h"
+#include "core/reason.h"
+#include "core/register_limits.h"
+#include "core/registry.h"
+#include "core/store.h"
+
+#define RDS_SIGNATURE_BYTES 64
+
+// Which way a message came in (section 1).
+enum rds_door {
+	RDS_DOOR_UDP,  // N
+	RDS_DOOR_MAIN, // N, TCP
+	RDS_DOOR_NAT,  // N-1, TCP
+};
+
+// Who sent a message and how to answer.
+struct rds_source {
+	enum rds_door door;
+	uint64_t conn;        // of connections: the host's name for it, never reused; else 0
+	struct rds_path path; // the remote address; local is for UDP only
+};
+
+// What the rules need done. None of these may call back into the rules.
+struct rds_host {
+	void *ctx;
+	void (*send_datagram)(void *ctx, const struct rds_path *to, struct rds_view payload);
+	void (*send_payload)(void *ctx, uint64_t conn, struct rds_view payload);
+	// Closes once what was sent has gone out. A conn that is gone already is no error.
+	void (*close_conn)(void *ctx, uint64_t conn, enum rds_reason why);
+	// As rds_store_put; the result goes to rds_rendezvous_stored.
+	int (*store)(void *ctx, const struct rds_peer_row *row, uint64_t ticket);
+	enum rds_key_verdict (*check_key)(void *ctx, struct rds_view licence_key);
+	// For the log, with fingerprints, which core can't make.
+	void (*key_refused)(void *ctx, enum rds_key_verdict verdict, struct rds_view licence_key,
+	                    struct rds_view id, const struct rds_addr *from);
+	// false: no key to sign with.
+	bool (*sign)(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES]);
+};
+
+// Everything is borrowed for the life of the rules.
+struct rds_rendezvous_config {
+	struct rds_seed seed; // random; keys every hash table
+	const struct rds_cidr *lan;
+	size_t n_lan;
+	bool always_use_relay;
+	const struct rds_view *relays; // handed out in turn
+	size_t n_relays;
+	int32_t serial;
+	const struct rds_view *rendezvous_servers;
+	size_t n_rendezvous_servers;
+	const char *software_url; // NULL: none
+	struct rds_register_limits_config limits;
+};
+
+struct rds_rendezvous;
+
+// Copies config and host; what they point to stays borrowed.
+struct rds_rendezvous *rds_rendezvous_new(const struct rds_rendezvous_config *config,
+                                          const struct rds_host *host);
+void rds_rendezvous_free(struct rds_rendezvous *rules);
+
+// Puts a row from disk into memory, at start. -RDS_ETOOBIG if it can't be held, -RDS_EEXIST if
+// its id is there already.
+int rds_rendezvous_load(struct rds_rendezvous *rules, const struct rds_peer_row *row)
+        __attribute__((warn_unused_result));
+
+// One payload has come. now_ms: a clock that never goes back; starts above 0.
+void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
+                            const struct rds_source *from, struct rds_view payload);
+
+// A connection has ended, for whatever reason.
+void rds_rendezvous_closed(struct rds_rendezvous *rules, uint64_t conn);
+
+// A write that host.store took has ended.
+void rds_rendezvous_stored(struct rds_rendezvous *rules, uint64_t now_ms, uint64_t ticket, bool ok);
+
+struct rds_rendezvous_status {
+	size_t peers;          // on file
+	size_t waits;          // connections waiting for an answer
+	size_t stores_pending; // registrations on their way to the disk
+	size_t limited_sources;
+};
+struct rds_rendezvous_status rds_rendezvous_status(const struct rds_rendezvous *rules);
+
+// Peers online at now_ms; walks over all of them.
+size_t rds_rendezvous_online(const struct rds_rendezvous *rules, uint64_t now_ms);
+
+const struct rds_counters *rds_rendezvous_counters(const struct rds_rendezvous *rules);
+
+// Counts what the host dropped before it got here (too long a datagram, say).
+void rds_rendezvous_count(struct rds_rendezvous *rules, enum rds_reason why);
+
+#endif

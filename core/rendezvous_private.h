@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Shared by the rendezvous*.c files and nobody else.
+#ifndef RDS_CORE_RENDEZVOUS_PRIVATE_H
+#define RDS_CORE_RENDEZVOUS_PRIVATE_H
+
+#include "core/log.h"
+#include "core/message.h"
+#include "core/rendezvous.h"
+#include "core/waits.h"
+
+struct rds_rendezvous {
+	struct rds_rendezvous_config config;
+	struct rds_host host;
+	struct rds_registry peers;
+	struct rds_register_limits *limits;
+	struct rds_waits waits;
+	struct rds_table stores; // struct pending_store, by ticket
+	uint64_t next_ticket;
+	size_t next_relay;
+	struct rds_counters counters;
+	struct rds_log_limit refusals;
+};
+
+// One message on its way through the handlers.
+struct rds_incoming {
+	uint64_t now_ms;
+	const struct rds_source *from;
+	struct rds_view payload;
+	const rds_message *msg;
+};
+
+typedef void (*rds_handler_fn)(struct rds_rendezvous *rules, const struct rds_incoming *in);
+
+// Sends msg back where a message came from.
+void rendezvous_reply(struct rds_rendezvous *rules, const struct rds_source *to,
+                      const rds_message *msg);
+
+// Sends msg to where peer is registered.
+void rendezvous_send_to_peer(struct rds_rendezvous *rules, const struct rds_peer *peer,
+                             const rds_message *msg);
+
+// Counts a refusal and logs it, at a limited rate; id may be empty.
+void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                       enum rds_reason why, struct rds_view id);
+
+bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms);
+
+// The peer of that id if its row is on disk, else NULL.
+struct rds_peer *rendezvous_find(const struct rds_rendezvous *rules, struct rds_view id);
+
+void rendezvous_registration_clear(struct rds_rendezvous *rules);
+
+// rendezvous_register.c: section 4.
+void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incoming *in);
+
+// rendezvous_request.c: section 7, what A says.
+void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_incoming *in);
+
+// rendezvous_answer.c: section 7, what B says.
+void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_incoming *in);
+
+// rendezvous_query.c: section 7, NAT test and online query; section 4 point 7.
+void rendezvous_test_nat(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_online_request(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_software_update(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_config_update(struct rds_rendezvous *rules, const struct rds_incoming *in);
+
+#endif

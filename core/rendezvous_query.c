@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// Questions that need no peer to answer: the NAT test and the online query (protocol.md section
+// 7), and the old update messages (section 4 point 7).
+#include "core/rendezvous_private.h"
+
+#include "core/alloc.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+static struct rds_list server_list(const struct rds_rendezvous *rules)
+{
+	return (struct rds_list){.items = rules->config.rendezvous_servers,
+	                         .n = rules->config.n_rendezvous_servers};
+}
+
+// An answer with lists or blobs of any length.
+static void reply_long(struct rds_rendezvous *rules, const struct rds_source *to,
+                       const rds_message *msg, size_t cap)
+{
+	uint8_t *bytes = rds_calloc(cap, 1);
+	long len = rds_message_encode(msg, bytes, cap);
+	if (len >= 0 && to->door == RDS_DOOR_UDP)
+		rules->host.send_datagram(rules->host.ctx, &to->path,
+		                          rds_view_of(bytes, (size_t)len));
+	else if (len >= 0)
+		rules->host.send_payload(rules->host.ctx, to->conn,
+		                         rds_view_of(bytes, (size_t)len));
+	free(bytes);
+}
+
+static size_t list_bytes(const struct rds_list *list)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < list->n; i++)
+		bytes += list->items[i].len + 8;
+	return bytes;
+}
+
+void rendezvous_config_update(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	struct rds_list servers = server_list(rules);
+	rds_message msg = {.which_member = rds_RendezvousMessage_configure_update_tag};
+	msg.member.configure_update.serial = rules->config.serial;
+	msg.member.configure_update.rendezvous_servers = rds_list_field(&servers);
+	reply_long(rules, in->from, &msg, RDS_MESSAGE_MAX_BYTES + list_bytes(&servers));
+}
+
+void rendezvous_test_nat(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	struct rds_list servers = server_list(rules);
+	rds_message msg = {.which_member = rds_RendezvousMessage_test_nat_response_tag};
+	rds_TestNatResponse *answer = &msg.member.test_nat_response;
+	answer->port = in->from->path.remote.port;
+	if (in->from->door != RDS_DOOR_UDP &&
+	    in->msg->member.test_nat_request.serial < rules->config.serial) {
+		answer->has_cu = true;
+		answer->cu.serial = rules->config.serial;
+		answer->cu.rendezvous_servers = rds_list_field(&servers);
+	}
+	reply_long(rules, in->from, &msg, RDS_MESSAGE_MAX_BYTES + list_bytes(&servers));
+	if (in->from->door == RDS_DOOR_NAT)
+		rules->host.close_conn(rules->host.ctx, in->from->conn, RDS_WHY_DONE);
+}
+
+static struct rds_cursor peers_of(struct rds_view payload)
+{
+	return rds_cursor_of(payload, rds_RendezvousMessage_online_request_tag,
+	                     rds_OnlineRequest_peers_tag);
+}
+
+void rendezvous_online_request(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	struct rds_view id;
+	size_t n = 0;
+	for (struct rds_cursor at = peers_of(in->payload); rds_cursor_next(&at, &id);)
+		n++;
+	size_t len = (n + 7) / 8;
+	uint8_t *bits = rds_calloc(len, 1);
+	n = 0;
+	for (struct rds_cursor at = peers_of(in->payload); rds_cursor_next(&at, &id); n++) {
+		const struct rds_peer *peer = rendezvous_find(rules, id);
+		if (peer != NULL && rendezvous_is_online(peer, in->now_ms))
+			bits[n / 8] |= (uint8_t)(0x80U >> (n % 8));
+	}
+	struct rds_view states = rds_view_of(bits, len);
+	rds_message msg = {.which_member = rds_RendezvousMessage_online_response_tag};
+	msg.member.online_response.states = rds_blob_field(&states);
+	reply_long(rules, in->from, &msg, RDS_MESSAGE_MAX_BYTES + len);
+	free(bits);
+	if (in->from->door == RDS_DOOR_NAT)
+		rules->host.close_conn(rules->host.ctx, in->from->conn, RDS_WHY_DONE);
+}
+
+// The last "1.2.3" in text, as one number that compares; 0 if there is none.
+static uint64_t version_in(struct rds_view text)
+{
+	size_t end = text.len;
+	while (end > 0 && !isdigit(text.data[end - 1]))
+		end--;
+	size_t start = end;
+	while (start > 0 && (isdigit(text.data[start - 1]) || text.data[start - 1] == '.'))
+		start--;
+	uint64_t parts[3] = {0};
+	size_t part = 0;
+	for (size_t i = start; i < end && part < 3; i++) {
+		if (text.data[i] == '.')
+			part++;
+		else
+			parts[part] = (parts[part] * 10 + (uint64_t)(text.data[i] - '0')) & 0xfffff;
+	}
+	return parts[0] << 40 | parts[1] << 20 | parts[2];
+}
+
+// By UDP the asker's address is unproven, so the answer must not be much longer than the question.
+#define UNPROVEN_EXTRA_BYTES 16
+
+void rendezvous_software_update(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	struct rds_view configured = rds_view_text(rules->config.software_url);
+	struct rds_view theirs = rds_get(in->msg->member.software_update.url);
+	if (configured.len == 0 || version_in(theirs) >= version_in(configured))
+		return;
+	rds_message msg = {.which_member = rds_RendezvousMessage_software_update_tag};
+	(void)rds_set(&msg.member.software_update.url, configured);
+	if (in->from->door == RDS_DOOR_UDP &&
+	    configured.len > theirs.len + UNPROVEN_EXTRA_BYTES) {
+		rendezvous_refuse(rules, in, RDS_WHY_REPLY_TOO_LONG, rds_view_of(NULL, 0));
+		return;
+	}
+	rendezvous_reply(rules, in->from, &msg);
+}

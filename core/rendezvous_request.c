@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// What A asks for (protocol.md section 7): PunchHoleRequest, RequestRelay.
+#include "core/rendezvous_private.h"
+
+static void answer_failure(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                           rds_PunchHoleResponse_Failure failure)
+{
+	rds_message answer = {.which_member = rds_RendezvousMessage_punch_hole_response_tag};
+	answer.member.punch_hole_response.failure = (int32_t)failure;
+	rendezvous_reply(rules, in->from, &answer);
+}
+
+// A refusal that isn't one of the wire's failures: A shows the text.
+static void answer_other_failure(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                                 const char *text)
+{
+	rds_message answer = {.which_member = rds_RendezvousMessage_punch_hole_response_tag};
+	(void)rds_set(&answer.member.punch_hole_response.other_failure, rds_view_text(text));
+	rendezvous_reply(rules, in->from, &answer);
+}
+
+static void refuse_relay(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                         const char *text)
+{
+	rds_message answer = {.which_member = rds_RendezvousMessage_relay_response_tag};
+	(void)rds_set(&answer.member.relay_response.refuse_reason, rds_view_text(text));
+	rendezvous_reply(rules, in->from, &answer);
+}
+
+// The relay to hand out: each in turn (section 8). Empty if there is none.
+static struct rds_view next_relay(struct rds_rendezvous *rules)
+{
+	if (rules->config.n_relays == 0)
+		return rds_view_of(NULL, 0);
+	return rules->config.relays[rules->next_relay++ % rules->config.n_relays];
+}
+
+// How A and B stand to each other.
+struct route {
+	bool local;      // B is asked for its local address
+	bool must_relay; // B is told to go straight to the relay
+};
+
+static struct route choose_route(const struct rds_rendezvous *rules, const struct rds_ip *a,
+                                 const struct rds_ip *b, bool force_relay)
+{
+	const struct rds_rendezvous_config *config = &rules->config;
+	bool lan_a = rds_cidrs_hold(config->lan, config->n_lan, a);
+	bool lan_b = rds_cidrs_hold(config->lan, config->n_lan, b);
+	bool must_relay = config->always_use_relay || lan_a != lan_b;
+	bool near = rds_ip_equal(a, b) || (lan_a && lan_b);
+	return (struct route){.must_relay = must_relay,
+	                      .local = near && !must_relay && !force_relay};
+}
+
+// A's address as the wire has it. Any clock does: it only scrambles the bytes.
+static struct rds_view mangle(const struct rds_incoming *in, uint8_t bytes[RDS_ADDR_WIRE])
+{
+	uint32_t clock_us = (uint32_t)(in->now_ms * 1000);
+	return rds_view_of(bytes, rds_addr_mangle(&in->from->path.remote, clock_us, bytes));
+}
+
+// B from 1.2.0 to 1.2.6 drops a FetchLocalAddr that has socket_addr_v6: a second try goes without.
+static void send_fetch_local_addr(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                                  const struct rds_peer *peer, unsigned asked)
+{
+	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
+	rds_message msg = {.which_member = rds_RendezvousMessage_fetch_local_addr_tag};
+	rds_FetchLocalAddr *fetch = &msg.member.fetch_local_addr;
+	uint8_t addr[RDS_ADDR_WIRE];
+	(void)rds_set(&fetch->socket_addr, mangle(in, addr));
+	(void)rds_set(&fetch->relay_server, next_relay(rules));
+	if (asked == 1)
+		(void)rds_set(&fetch->socket_addr_v6, rds_get(request->socket_addr_v6));
+	rendezvous_send_to_peer(rules, peer, &msg);
+}
+
+static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                            const struct rds_peer *peer, bool must_relay)
+{
+	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
+	rds_message msg = {.which_member = rds_RendezvousMessage_punch_hole_tag};
+	rds_PunchHole *punch = &msg.member.punch_hole;
+	uint8_t addr[RDS_ADDR_WIRE];
+	(void)rds_set(&punch->socket_addr, mangle(in, addr));
+	(void)rds_set(&punch->relay_server, next_relay(rules));
+	(void)rds_set(&punch->socket_addr_v6, rds_get(request->socket_addr_v6));
+	punch->nat_type = must_relay ? (int32_t)rds_NatType_SYMMETRIC : request->nat_type;
+	punch->force_relay = must_relay || request->force_relay;
+	punch->udp_port = request->udp_port;
+	punch->upnp_port = request->upnp_port;
+	rendezvous_send_to_peer(rules, peer, &msg);
+}
+
+static bool key_fits(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
+	struct rds_view key = rds_view_trim(rds_get(request->licence_key));
+	enum rds_key_verdict verdict = rules->host.check_key(rules->host.ctx, key);
+	if (verdict == RDS_KEY_OK)
+		return true;
+	rules->counters.n[verdict == RDS_KEY_ABSENT ? RDS_WHY_KEY_ABSENT : RDS_WHY_KEY_WRONG]++;
+	rules->host.key_refused(rules->host.ctx, verdict, key, rds_get(request->id),
+	                        &in->from->path.remote);
+	return false;
+}
+
+void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
+	struct rds_view id = rds_get(request->id);
+	if (!key_fits(rules, in)) {
+		answer_failure(rules, in, rds_PunchHoleResponse_Failure_LICENSE_MISMATCH);
+		return;
+	}
+	const struct rds_peer *peer = rendezvous_find(rules, id);
+	if (peer == NULL || id.len > RDS_ID_MAX_BYTES) {
+		rendezvous_refuse(rules, in, RDS_WHY_ID_UNKNOWN, id);
+		answer_failure(rules, in, rds_PunchHoleResponse_Failure_ID_NOT_EXIST);
+		return;
+	}
+	if (!rendezvous_is_online(peer, in->now_ms)) {
+		rendezvous_refuse(rules, in, RDS_WHY_ID_OFFLINE, id);
+		answer_failure(rules, in, rds_PunchHoleResponse_Failure_OFFLINE);
+		return;
+	}
+	const struct rds_wait *wait = rds_waits_start(
+	        &rules->waits, in->from->conn, &in->from->path.remote, RDS_WAIT_PUNCH, id);
+	if (wait == NULL) {
+		rendezvous_refuse(rules, in, RDS_WHY_WAITS_FULL, id);
+		answer_other_failure(rules, in, "The server is busy, please try again");
+		return;
+	}
+	struct route route = choose_route(rules, &in->from->path.remote.ip,
+	                                  &peer->path.remote.ip, request->force_relay);
+	rds_log(RDS_LOG_DEBUG, "punch", rds_field_bytes("id", id),
+	        rds_field_addr("from", &in->from->path.remote),
+	        rds_field_addr("to", &peer->path.remote),
+	        rds_field_text("route", route.local                                ? "lan"
+	                                : route.must_relay || request->force_relay ? "relay"
+	                                                                           : "direct"));
+	if (route.local)
+		send_fetch_local_addr(rules, in, peer, wait->asked);
+	else
+		send_punch_hole(rules, in, peer, route.must_relay);
+}
+
+void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	struct rds_view id = rds_get(in->msg->member.request_relay.id);
+	const struct rds_peer *peer = rendezvous_find(rules, id);
+	if (peer == NULL || id.len > RDS_ID_MAX_BYTES) {
+		rendezvous_refuse(rules, in, RDS_WHY_ID_UNKNOWN, id);
+		refuse_relay(rules, in, "ID does not exist");
+		return;
+	}
+	if (!rendezvous_is_online(peer, in->now_ms)) {
+		rendezvous_refuse(rules, in, RDS_WHY_ID_OFFLINE, id);
+		refuse_relay(rules, in, "Remote desktop is offline");
+		return;
+	}
+	if (rds_waits_start(&rules->waits, in->from->conn, &in->from->path.remote,
+	                    RDS_WAIT_RELAY, id) == NULL) {
+		rendezvous_refuse(rules, in, RDS_WHY_WAITS_FULL, id);
+		refuse_relay(rules, in, "The server is busy, please try again");
+		return;
+	}
+	rds_message msg = *in->msg;
+	uint8_t addr[RDS_ADDR_WIRE];
+	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, addr));
+	rendezvous_send_to_peer(rules, peer, &msg);
+}

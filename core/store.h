@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Peers on disk (protocol.md section 10): a file that hbbs made is used as it stands, and hbbs
+// can use ours. Writing happens on a thread of the store's own, in groups; core's rules know
+// the store only through struct rds_host.
+#ifndef RDS_CORE_STORE_H
+#define RDS_CORE_STORE_H
+
+#include "core/addr.h"
+#include "core/error.h"
+
+// A peer as the file has it; views borrow.
+struct rds_peer_row {
+	struct rds_view id;
+	struct rds_view uuid;
+	struct rds_view pk;
+	struct rds_ip ip; // none: the row names no address
+};
+
+// A write that has ended: safely on disk, or not at all.
+struct rds_store_done {
+	uint64_t ticket;
+	bool ok;
+};
+
+struct rds_store;
+
+// Called on the store's thread after writes ended: wake whoever calls rds_store_take.
+typedef void (*rds_store_wake_fn)(void *ctx);
+
+// Opens or makes the file and starts the thread. A file that is damaged, isn't a database or
+// whose peer table isn't hbbs's is left as it is: -RDS_ESTORE, and *err says what to do.
+int rds_store_open(const char *path, rds_store_wake_fn wake, void *ctx, struct rds_store **out,
+                   struct rds_error *err) __attribute__((warn_unused_result));
+
+// Hands every row to on_row, in the caller's thread; on_row returns 0, or a negative code that
+// ends the reading and is returned. Call before the first put.
+int rds_store_load(struct rds_store *store,
+                   int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
+                   struct rds_error *err) __attribute__((warn_unused_result));
+
+// Queues one row to be inserted, or to replace uuid, pk and ip of the row with its id; copies.
+// The result comes with the ticket. -RDS_EFULL when too many are queued.
+int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
+        __attribute__((warn_unused_result));
+
+// Takes up to max ended writes, in the order in which they were queued.
+size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max);
+
+// Writes what is queued, ends the thread and closes the file. NULL is fine.
+void rds_store_close(struct rds_store *store);
+
+#endif

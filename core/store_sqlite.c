@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+// The store on SQLite. The one file of core that does I/O: see core/store.h.
+#include "core/store.h"
+
+#include "core/alloc.h"
+#include "core/limits.h"
+#include "core/log.h"
+
+#include <cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+// One queued or ended write.
+struct job {
+	struct job *next;
+	uint64_t ticket;
+	bool ok;
+	struct rds_peer_row row; // views into bytes
+	uint8_t bytes[];
+};
+
+struct job_list {
+	struct job *first;
+	struct job **end;
+	size_t n;
+};
+
+struct rds_store {
+	char *path;
+	sqlite3 *db;
+	sqlite3_stmt *begin;
+	sqlite3_stmt *upsert;
+	sqlite3_stmt *commit;
+	sqlite3_stmt *rollback;
+	rds_store_wake_fn wake;
+	void *wake_ctx;
+	pthread_t thread;
+	bool started;
+	struct rds_log_limit log_limit; // the thread's
+
+	pthread_mutex_t lock; // guards what follows
+	pthread_cond_t more;
+	struct job_list queued;
+	struct job_list ended;
+	bool closing;
+};
+
+// As hbbs makes it (protocol.md section 10).
+static const char schema[] =
+        "create table if not exists peer (guid blob primary key not null, "
+        "id varchar(100) not null, uuid blob not null, pk blob not null, "
+        "created_at datetime not null default(current_timestamp), user blob, status tinyint, "
+        "note varchar(300), info text not null) without rowid;"
+        "create unique index if not exists index_peer_id on peer (id);"
+        "create index if not exists index_peer_user on peer (user);"
+        "create index if not exists index_peer_created_at on peer (created_at);"
+        "create index if not exists index_peer_status on peer (status);";
+
+// Keeps whatever else is in a row, and in its info.
+static const char upsert_sql[] =
+        "insert into peer (guid, id, uuid, pk, info) values (?1, ?2, ?3, ?4, json_object('ip', ?5)) "
+        "on conflict (id) do update set uuid = excluded.uuid, pk = excluded.pk, info = case when "
+        "json_valid(info) and json_type(info) = 'object' then json_set(info, '$.ip', ?5) "
+        "else excluded.info end";
+
+static void list_init(struct job_list *list)
+{
+	*list = (struct job_list){.end = &list->first};
+}
+
+static void list_add(struct job_list *list, struct job *job)
+{
+	job->next = NULL;
+	*list->end = job;
+	list->end = &job->next;
+	list->n++;
+}
+
+static struct job *list_take(struct job_list *list)
+{
+	struct job *job = list->first;
+	if (job == NULL)
+		return NULL;
+	list->first = job->next;
+	if (list->first == NULL)
+		list->end = &list->first;
+	list->n--;
+	return job;
+}
+
+static void list_free(struct job_list *list)
+{
+	for (struct job *job; (job = list_take(list)) != NULL;)
+		free(job);
+}
+
+static int fail_open(struct rds_store *store, struct rds_error *err, const char *what)
+{
+	return rds_fail(err, RDS_ESTORE,
+	                "%s: %s: %s; the file was left as it is: restore it from a backup, or move "
+	                "it away to start without peers",
+	                store->path, what, sqlite3_errmsg(store->db));
+}
+
+// A new file is for its owner only: it holds what lets a machine claim its id. SQLite gives its
+// side files the same mode.
+static int make_private(const char *path, struct rds_error *err)
+{
+	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0 && errno != EEXIST)
+		return rds_fail(err, RDS_ESYS, "%s: can't create: %s", path, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	return 0;
+}
+
+static int prepare(struct rds_store *store, const char *sql, sqlite3_stmt **out)
+{
+	return sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+}
+
+static int set_up(struct rds_store *store, struct rds_error *err)
+{
+	static const char pragmas[] = "pragma busy_timeout = 5000; pragma journal_mode = wal;"
+	                              "pragma synchronous = full; pragma wal_autocheckpoint = 4000;";
+	if (sqlite3_open_v2(store->path, &store->db,
+	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+	                    NULL) != SQLITE_OK ||
+	    sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+		return fail_open(store, err, "can't open the database");
+	if (sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
+	    prepare(store, upsert_sql, &store->upsert) != SQLITE_OK)
+		return fail_open(store, err, "its table peer is not as hbbs makes it");
+	if (prepare(store, "begin immediate", &store->begin) != SQLITE_OK ||
+	    prepare(store, "commit", &store->commit) != SQLITE_OK ||
+	    prepare(store, "rollback", &store->rollback) != SQLITE_OK)
+		return fail_open(store, err, "can't use the database");
+	return 0;
+}
+
+static void log_failure(struct rds_store *store, const char *what)
+{
+	uint64_t held_back;
+	if (rds_log_limit_pass(&store->log_limit, (uint64_t)time(NULL) * 1000, &held_back))
+		rds_log(RDS_LOG_ERROR, "database refused", rds_field_text("file", store->path),
+		        rds_field_text("what", what),
+		        rds_field_text("why", sqlite3_errmsg(store->db)),
+		        rds_field_uint("not_logged_before", held_back));
+}
+
+static bool run(struct rds_store *store, sqlite3_stmt *statement)
+{
+	bool ok = sqlite3_step(statement) == SQLITE_DONE;
+	if (!ok)
+		log_failure(store, sqlite3_sql(statement));
+	(void)sqlite3_reset(statement);
+	return ok;
+}
+
+// UUID version 7 (RFC 9562): in the order of time, so that new rows go to the end of the table
+// and don't scatter the writes.
+static void make_guid(uint8_t guid[16])
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	sqlite3_randomness(16, guid);
+	for (size_t i = 0; i < 6; i++)
+		guid[i] = (uint8_t)(ms >> (8 * (5 - i)));
+	guid[6] = (uint8_t)((guid[6] & 0x0f) | 0x70);
+	guid[8] = (uint8_t)((guid[8] & 0x3f) | 0x80);
+}
+
+static bool write_job(struct rds_store *store, const struct job *job)
+{
+	uint8_t guid[16];
+	char ip[RDS_IP_TEXT];
+	make_guid(guid);
+	rds_ip_format_mapped(&job->row.ip, ip);
+	sqlite3_stmt *s = store->upsert;
+	const struct rds_peer_row *row = &job->row;
+	if (sqlite3_bind_blob(s, 1, guid, sizeof guid, SQLITE_TRANSIENT) != SQLITE_OK ||
+	    sqlite3_bind_text(s, 2, (const char *)row->id.data, (int)row->id.len,
+	                      SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_bind_blob(s, 3, row->uuid.data, (int)row->uuid.len, SQLITE_STATIC) !=
+	            SQLITE_OK ||
+	    sqlite3_bind_blob(s, 4, row->pk.data, (int)row->pk.len, SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_bind_text(s, 5, ip, -1, SQLITE_TRANSIENT) != SQLITE_OK) {
+		log_failure(store, "bind");
+		return false;
+	}
+	return run(store, s);
+}
+
+// Everything or nothing is on disk when this returns, but for rows that SQLite refuses one by
+// one. Some errors (a full disk) end the transaction at once: then nothing of it counts.
+static void write_batch(struct rds_store *store, struct job_list *batch)
+{
+	bool open = run(store, store->begin);
+	for (struct job *job = batch->first; job != NULL && open; job = job->next) {
+		job->ok = write_job(store, job);
+		open = sqlite3_get_autocommit(store->db) == 0;
+	}
+	bool committed = open && run(store, store->commit);
+	if (sqlite3_get_autocommit(store->db) == 0)
+		(void)run(store, store->rollback);
+	for (struct job *job = batch->first; job != NULL; job = job->next)
+		job->ok = job->ok && committed;
+}
+
+// Waits for work; false when there is none and the store is closing.
+static bool take_batch(struct rds_store *store, struct job_list *batch)
+{
+	list_init(batch);
+	(void)pthread_mutex_lock(&store->lock);
+	while (store->queued.n == 0 && !store->closing)
+		(void)pthread_cond_wait(&store->more, &store->lock);
+	for (struct job *job; batch->n < RDS_STORE_BATCH && (job = list_take(&store->queued)) != NULL;)
+		list_add(batch, job);
+	(void)pthread_mutex_unlock(&store->lock);
+	return batch->n > 0;
+}
+
+// While one batch is synced the next one gathers: groups form by themselves, and a lone write
+// waits for nobody.
+static void *work(void *arg)
+{
+	struct rds_store *store = arg;
+	struct job_list batch;
+	while (take_batch(store, &batch)) {
+		write_batch(store, &batch);
+		(void)pthread_mutex_lock(&store->lock);
+		for (struct job *job; (job = list_take(&batch)) != NULL;)
+			list_add(&store->ended, job);
+		(void)pthread_mutex_unlock(&store->lock);
+		store->wake(store->wake_ctx);
+	}
+	return NULL;
+}
+
+// The thread takes no signals: they are the loop's.
+static int start_thread(struct rds_store *store, struct rds_error *err)
+{
+	sigset_t all;
+	sigset_t before;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = pthread_create(&store->thread, NULL, work, store);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc != 0)
+		return rds_fail(err, RDS_ESYS, "can't start the store's thread: %s", strerror(rc));
+	store->started = true;
+	return 0;
+}
+
+int rds_store_open(const char *path, rds_store_wake_fn wake, void *ctx, struct rds_store **out,
+                   struct rds_error *err)
+{
+	int rc = make_private(path, err);
+	if (rc != 0)
+		return rc;
+	struct rds_store *store = rds_calloc(1, sizeof *store);
+	store->path = rds_strdup(path);
+	store->wake = wake;
+	store->wake_ctx = ctx;
+	list_init(&store->queued);
+	list_init(&store->ended);
+	(void)pthread_mutex_init(&store->lock, NULL);
+	(void)pthread_cond_init(&store->more, NULL);
+	rc = set_up(store, err);
+	if (rc == 0)
+		rc = start_thread(store, err);
+	if (rc != 0) {
+		rds_store_close(store);
+		return rc;
+	}
+	*out = store;
+	return 0;
+}
+
+// The address in a row's info: none if there isn't one.
+static struct rds_ip ip_of_info(const char *info)
+{
+	struct rds_ip ip = {{0}};
+	cJSON *json = info == NULL ? NULL : cJSON_Parse(info);
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "ip"));
+	if (text == NULL || rds_ip_parse(text, &ip) != 0)
+		ip = (struct rds_ip){{0}};
+	cJSON_Delete(json);
+	return ip;
+}
+
+static struct rds_view column(sqlite3_stmt *s, int i)
+{
+	const void *bytes = sqlite3_column_blob(s, i);
+	return rds_view_of(bytes, (size_t)sqlite3_column_bytes(s, i));
+}
+
+int rds_store_load(struct rds_store *store,
+                   int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
+                   struct rds_error *err)
+{
+	sqlite3_stmt *s = NULL;
+	if (sqlite3_prepare_v2(store->db, "select id, uuid, pk, info from peer", -1, &s, NULL) !=
+	    SQLITE_OK)
+		return fail_open(store, err, "can't read the peers");
+	int rc = 0;
+	int step = SQLITE_DONE;
+	while (rc == 0 && (step = sqlite3_step(s)) == SQLITE_ROW) {
+		struct rds_peer_row row = {
+		        .ip = ip_of_info((const char *)sqlite3_column_text(s, 3)),
+		        .id = column(s, 0),
+		        .uuid = column(s, 1),
+		        .pk = column(s, 2),
+		};
+		rc = on_row(ctx, &row);
+		if (rc != 0)
+			(void)rds_fail(err, RDS_ESTORE,
+			               "%s: the row of id \"%.*s\" can't be used (its id, uuid or pk "
+			               "is too long): delete it or shorten it",
+			               store->path, (int)(row.id.len < 100 ? row.id.len : 100),
+			               (const char *)row.id.data);
+	}
+	if (rc == 0 && step != SQLITE_DONE)
+		rc = fail_open(store, err, "can't read the peers");
+	(void)sqlite3_finalize(s);
+	return rc;
+}
+
+int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
+{
+	struct job *job = rds_calloc(1, sizeof *job + row->id.len + row->uuid.len + row->pk.len);
+	uint8_t *at = job->bytes;
+	job->ticket = ticket;
+	job->row = *row;
+	struct rds_view *parts[] = {&job->row.id, &job->row.uuid, &job->row.pk};
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		memcpy(at, parts[i]->data, parts[i]->len);
+		parts[i]->data = at;
+		at += parts[i]->len;
+	}
+	(void)pthread_mutex_lock(&store->lock);
+	bool full = store->queued.n >= RDS_STORES_PENDING;
+	if (!full) {
+		list_add(&store->queued, job);
+		(void)pthread_cond_signal(&store->more);
+	}
+	(void)pthread_mutex_unlock(&store->lock);
+	if (full)
+		free(job);
+	return full ? -RDS_EFULL : 0;
+}
+
+size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max)
+{
+	size_t n = 0;
+	(void)pthread_mutex_lock(&store->lock);
+	for (struct job *job; n < max && (job = list_take(&store->ended)) != NULL; n++) {
+		out[n] = (struct rds_store_done){.ticket = job->ticket, .ok = job->ok};
+		free(job);
+	}
+	(void)pthread_mutex_unlock(&store->lock);
+	return n;
+}
+
+void rds_store_close(struct rds_store *store)
+{
+	if (store == NULL)
+		return;
+	if (store->started) {
+		(void)pthread_mutex_lock(&store->lock);
+		store->closing = true;
+		(void)pthread_cond_signal(&store->more);
+		(void)pthread_mutex_unlock(&store->lock);
+		(void)pthread_join(store->thread, NULL);
+	}
+	(void)sqlite3_finalize(store->begin);
+	(void)sqlite3_finalize(store->upsert);
+	(void)sqlite3_finalize(store->commit);
+	(void)sqlite3_finalize(store->rollback);
+	(void)sqlite3_close(store->db);
+	list_free(&store->queued);
+	list_free(&store->ended);
+	(void)pthread_mutex_destroy(&store->lock);
+	(void)pthread_cond_destroy(&store->more);
+	free(store->path);
+	free(store);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#include "keys/datadir.h"
+
+#include "core/alloc.h"
+#include "keys/keypair.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+struct rds_datadir {
+	char *path;
+	int fd;
+	uid_t owner;
+	gid_t group;
+};
+
+static int fail_sys(struct rds_error *err, const struct rds_datadir *dir, const char *name,
+                    const char *what)
+{
+	int error = errno;
+	return rds_fail(err, RDS_ESYS, "%s/%s: %s: %s", dir->path, name, what,
+	                error == ELOOP ? "it is a symbolic link, which is not followed here"
+	                               : strerror(error));
+}
+
+int rds_datadir_open(const char *path, struct rds_datadir **out, struct rds_error *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		int rc = rds_fail(err, RDS_ESYS, "%s: can't open the data directory: %s", path,
+		                  strerror(errno));
+		if (fd >= 0)
+			(void)close(fd);
+		return rc;
+	}
+	struct rds_datadir *dir = rds_calloc(1, sizeof *dir);
+	dir->path = rds_strdup(path);
+	dir->fd = fd;
+	dir->owner = st.st_uid;
+	dir->group = st.st_gid;
+	*out = dir;
+	return 0;
+}
+
+void rds_datadir_close(struct rds_datadir *dir)
+{
+	if (dir == NULL)
+		return;
+	(void)close(dir->fd);
+	free(dir->path);
+	free(dir);
+}
+
+const char *rds_datadir_path(const struct rds_datadir *dir)
+{
+	return dir->path;
+}
+
+bool rds_datadir_has(const struct rds_datadir *dir, const char *name)
+{
+	struct stat st;
+	return fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void rds_datadir_ref(const struct rds_datadir *dir, const char *name, char out[RDS_DATADIR_REF])
+{
+	(void)snprintf(out, RDS_DATADIR_REF, "/proc/self/fd/%d/%s", dir->fd, name);
+}
+
+// Reads until the end or cap; -1 and errno.
+static ssize_t read_all(int fd, uint8_t *out, size_t cap)
+{
+	size_t len = 0;
+	while (len < cap) {
+		ssize_t n = read(fd, out + len, cap - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+int rds_datadir_read(const struct rds_datadir *dir, const char *name, uint8_t *out, size_t cap,
+                     size_t *len, struct stat *st, struct rds_error *err)
+{
+	struct stat found;
+	int fd = openat(dir->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		return -RDS_ENOENT;
+	if (fd < 0)
+		return fail_sys(err, dir, name, "can't open");
+	int rc = 0;
+	ssize_t n = 0;
+	if (fstat(fd, &found) != 0 || (n = read_all(fd, out, cap)) < 0)
+		rc = fail_sys(err, dir, name, "can't read");
+	else if (!S_ISREG(found.st_mode))
+		rc = rds_fail(err, RDS_ESYS, "%s/%s: not a regular file", dir->path, name);
+	else if ((uint64_t)found.st_size > cap)
+		rc = rds_fail(err, RDS_ETOOBIG, "%s/%s: %lld bytes, far too long for what it should be",
+		              dir->path, name, (long long)found.st_size);
+	(void)close(fd);
+	*len = (size_t)n;
+	if (st != NULL)
+		*st = found;
+	return rc;
+}
+
+static bool write_all(int fd, struct rds_view bytes)
+{
+	while (bytes.len > 0) {
+		ssize_t n = write(fd, bytes.data, bytes.len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		bytes.data += n;
+		bytes.len -= (size_t)n;
+	}
+	return true;
+}
+
+// Owner and mode before the first byte; bytes on disk after the last.
+static bool fill(const struct rds_datadir *dir, int fd, mode_t mode, struct rds_view bytes)
+{
+	if (geteuid() == 0 && fchown(fd, dir->owner, dir->group) != 0)
+		return false;
+	return fchmod(fd, mode) == 0 && write_all(fd, bytes) && fsync(fd) == 0;
+}
+
+// Gives the temporary file its name. A hard link never replaces; where the file system has
+// none, the kernel's own no-replace does.
+static bool move_into_place(const struct rds_datadir *dir, const char *temporary, const char *name,
+                            enum rds_write_mode how)
+{
+	if (how == RDS_WRITE_REPLACE)
+		return renameat(dir->fd, temporary, dir->fd, name) == 0;
+	if (linkat(dir->fd, temporary, dir->fd, name, 0) == 0)
+		return true;
+	if (errno == EEXIST)
+		return false;
+	return renameat2(dir->fd, temporary, dir->fd, name, RENAME_NOREPLACE) == 0;
+}
+
+int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mode,
+                      enum rds_write_mode how, struct rds_view bytes, struct rds_error *err)
+{
+	char temporary[128];
+	uint64_t random = 0;
+	if (!rds_random(&random, sizeof random))
+		return rds_fail(err, RDS_ECRYPTO, "no random numbers from OpenSSL");
+	(void)snprintf(temporary, sizeof temporary, ".%s.%016llx.tmp", name,
+	               (unsigned long long)random);
+	int fd = openat(dir->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	                mode & 0600);
+	if (fd < 0)
+		return fail_sys(err, dir, name, "can't write");
+	int rc = 0;
+	if (!fill(dir, fd, mode, bytes))
+		rc = fail_sys(err, dir, name, "can't write");
+	(void)close(fd);
+	if (rc == 0 && !move_into_place(dir, temporary, name, how))
+		rc = errno == EEXIST ? -RDS_EEXIST : fail_sys(err, dir, name, "can't put into place");
+	// After a rename there is nothing of that name any more; that is fine.
+	(void)unlinkat(dir->fd, temporary, 0);
+	if (rc == 0 && fsync(dir->fd) != 0 && errno != EINVAL)
+		rc = fail_sys(err, dir, name, "can't sync the directory");
+	return rc;
+}
+
+static int fail_locked(const struct rds_datadir *dir, const char *name, int fd,
+                       struct rds_error *err)
+{
+	char pid[16] = "";
+	ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
+	pid[n > 0 ? n : 0] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+	return rds_fail(err, RDS_EBUSY,
+	                "%s/%s: held by process %s, which already runs here: stop it first, or name "
+	                "another directory with --data-dir",
+	                dir->path, name, pid[0] != '\0' ? pid : "(unknown)");
+}
+
+int rds_datadir_lock(const struct rds_datadir *dir, const char *name, int *out,
+                     struct rds_error *err)
+{
+	int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail_sys(err, dir, name, "can't open");
+	int rc = 0;
+	char pid[16];
+	int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		rc = errno == EWOULDBLOCK ? fail_locked(dir, name, fd, err)
+		                          : fail_sys(err, dir, name, "can't lock");
+	else if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
+		rc = fail_sys(err, dir, name, "can't write");
+	if (rc != 0) {
+		(void)close(fd);
+		return rc;
+	}
+	*out = fd;
+	return 0;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// The data directory: its files, read and written safely. Files are opened relative to the
+// directory and never through a symbolic link; what is written is written under a temporary
+// name, synced and moved into place; new files get the directory's owner when root makes them.
+#ifndef RDS_KEYS_DATADIR_H
+#define RDS_KEYS_DATADIR_H
+
+#include "core/error.h"
+#include "core/view.h"
+
+#include <sys/stat.h>
+
+struct rds_datadir;
+
+// Opens a directory that exists. -RDS_ESYS.
+int rds_datadir_open(const char *path, struct rds_datadir **out, struct rds_error *err)
+        __attribute__((warn_unused_result));
+void rds_datadir_close(struct rds_datadir *dir);
+
+// As it was given to open.
+const char *rds_datadir_path(const struct rds_datadir *dir);
+
+// Whether there is something of that name.
+bool rds_datadir_has(const struct rds_datadir *dir, const char *name);
+
+// A path that names a file of the directory whatever the working directory is, and however long
+// the directory's own path is; valid while it is open. Room: RDS_DATADIR_REF.
+#define RDS_DATADIR_REF 64
+void rds_datadir_ref(const struct rds_datadir *dir, const char *name, char out[RDS_DATADIR_REF]);
+
+// Reads a whole file of at most cap bytes. -RDS_ENOENT (with *err untouched), -RDS_ETOOBIG,
+// -RDS_ESYS. st may be NULL.
+int rds_datadir_read(const struct rds_datadir *dir, const char *name, uint8_t *out, size_t cap,
+                     size_t *len, struct stat *st, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
+enum rds_write_mode {
+	RDS_WRITE_NEW,     // -RDS_EEXIST, with *err untouched, if the name is taken
+	RDS_WRITE_REPLACE, // takes the place of what is there
+};
+
+// Writes a file: all of it is there under that name, safely on disk, or nothing has changed.
+int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mode,
+                      enum rds_write_mode how, struct rds_view bytes, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
+// Takes an exclusive lock on a file of that name, which holds our pid. The lock lasts until the
+// descriptor is closed. -RDS_EBUSY, with *err naming the holder's pid, if another holds it.
+int rds_datadir_lock(const struct rds_datadir *dir, const char *name, int *fd,
+                     struct rds_error *err) __attribute__((warn_unused_result));
+
+#endif
