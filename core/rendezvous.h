@@ -5,13 +5,11 @@
 #define RDS_CORE_RENDEZVOUS_H
 
 #include "core/addr.h"
-#include "core/key_verdict.h"
+#include "core/key_hooks.h"
 #include "core/reason.h"
 #include "core/register_limits.h"
 #include "core/registry.h"
 #include "core/store.h"
-
-#define RDS_SIGNATURE_BYTES 64
 
 // Which way a message came in (section 1).
 enum rds_door {
@@ -36,12 +34,7 @@ struct rds_host {
 	void (*close_conn)(void *ctx, uint64_t conn, enum rds_reason why);
 	// As rds_store_put; the result goes to rds_rendezvous_stored.
 	int (*store)(void *ctx, const struct rds_peer_row *row, uint64_t ticket);
-	enum rds_key_verdict (*check_key)(void *ctx, struct rds_view licence_key);
-	// For the log, with fingerprints, which core can't make.
-	void (*key_refused)(void *ctx, enum rds_key_verdict verdict, struct rds_view licence_key,
-	                    struct rds_view id, const struct rds_addr *from);
-	// false: no key to sign with.
-	bool (*sign)(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES]);
+	struct rds_key_hooks keys;
 };
 
 // Everything is borrowed for the life of the rules.

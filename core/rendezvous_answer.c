@@ -32,7 +32,7 @@ static struct rds_view sign_id_pk(const struct rds_rendezvous *rules, struct rds
 	if (len < 0)
 		return nothing; // a pk from an odd database row
 	struct rds_view bytes = rds_view_of(out + RDS_SIGNATURE_BYTES, (size_t)len);
-	if (!rules->host.sign(rules->host.ctx, bytes, out))
+	if (!rules->host.keys.sign(rules->host.keys.ctx, bytes, out))
 		return nothing;
 	return rds_view_of(out, RDS_SIGNATURE_BYTES + bytes.len);
 }

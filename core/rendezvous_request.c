@@ -96,12 +96,12 @@ static bool key_fits(struct rds_rendezvous *rules, const struct rds_incoming *in
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	struct rds_view key = rds_view_trim(rds_get(request->licence_key));
-	enum rds_key_verdict verdict = rules->host.check_key(rules->host.ctx, key);
+	enum rds_key_verdict verdict = rules->host.keys.check(rules->host.keys.ctx, key);
 	if (verdict == RDS_KEY_OK)
 		return true;
 	rules->counters.n[verdict == RDS_KEY_ABSENT ? RDS_WHY_KEY_ABSENT : RDS_WHY_KEY_WRONG]++;
-	rules->host.key_refused(rules->host.ctx, verdict, key, rds_get(request->id),
-	                        &in->from->path.remote);
+	rules->host.keys.refused(rules->host.keys.ctx, verdict, key, rds_get(request->id),
+	                         &in->from->path.remote);
 	return false;
 }
 

@@ -3,7 +3,7 @@
 #ifndef RDS_KEYS_POLICY_H
 #define RDS_KEYS_POLICY_H
 
-#include "core/key_verdict.h"
+#include "core/key_hooks.h"
 #include "keys/datadir.h"
 #include "keys/keypair.h"
 

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+#include "conf/settings.h"
+
+#include "core/alloc.h"
+#include "core/base64.h"
+#include "core/limits.h"
+#include "core/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+struct rds_settings {
+	struct value {
+		char *text;
+		char *where;
+		int64_t number;
+		enum rds_origin origin;
+	} values[RDS_SET_COUNT];
+};
+
+static int check_choice(const struct rds_setting_row *row, const char *text, int64_t *number)
+{
+	const char *at = row->choices;
+	for (*number = 0; *at != '\0'; (*number)++) {
+		size_t len = strcspn(at, " ");
+		if (strlen(text) == len && strncasecmp(text, at, len) == 0)
+			return 0;
+		at += len;
+		at += *at == ' ';
+	}
+	return -RDS_EINVAL;
+}
+
+static int check_port(const char *text, int64_t *number)
+{
+	*number = 0;
+	if (text[0] == '\0' || strcasecmp(text, "off") == 0)
+		return 0;
+	return rds_value_number(text, 1, 65535, number);
+}
+
+static int check_text(const struct rds_setting_row *row, const char *text)
+{
+	struct rds_view v = rds_view_text(text);
+	if (row->most > 0 && v.len > (size_t)row->most)
+		return -RDS_EINVAL;
+	while (v.len > 0) {
+		uint32_t c = 0;
+		size_t n = rds_utf8_next(v, &c);
+		if (n == 0 || c < 0x20 || c == 0x7f)
+			return -RDS_EINVAL;
+		v.data += n;
+		v.len -= n;
+	}
+	return 0;
+}
+
+// The accepted form, for an error.
+static void describe(const struct rds_setting_row *row, char *out, size_t cap)
+{
+	switch (row->type) {
+	case RDS_TYPE_NUMBER:
+		(void)snprintf(out, cap, "a number from %lld to %lld", (long long)row->least,
+		               (long long)row->most);
+		return;
+	case RDS_TYPE_PORT:
+		(void)snprintf(out, cap, "a port from 1 to 65535, or off");
+		return;
+	case RDS_TYPE_SWITCH:
+		(void)snprintf(out, cap, "Y or N");
+		return;
+	case RDS_TYPE_CHOICE:
+		(void)snprintf(out, cap, "one of: %s", row->choices);
+		return;
+	default:
+		(void)snprintf(out, cap, "%s, plain text without control characters", row->value);
+		return;
+	}
+}
+
+static int check(const struct rds_setting_row *row, const char *text, int64_t *number,
+                 struct rds_error *err)
+{
+	struct rds_cidrs cidrs;
+	bool on = false;
+	int rc = 0;
+	*number = 0;
+	(void)describe(row, err->text, sizeof err->text);
+	switch (row->type) {
+	case RDS_TYPE_TEXT:
+		return check_text(row, text);
+	case RDS_TYPE_NUMBER:
+		return rds_value_number(text, row->least, row->most, number);
+	case RDS_TYPE_PORT:
+		return check_port(text, number);
+	case RDS_TYPE_SWITCH:
+		rc = rds_value_switch(text, &on);
+		*number = on;
+		return rc;
+	case RDS_TYPE_CHOICE:
+		return check_choice(row, text, number);
+	case RDS_TYPE_CIDRS:
+		rc = rds_value_cidrs(text, &cidrs, err);
+		if (rc == 0)
+			rds_cidrs_free(&cidrs);
+		return rc;
+	case RDS_TYPE_HOSTS:
+		return rds_value_hosts(text, err);
+	}
+	return -RDS_EINVAL;
+}
+
+int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, const char *value,
+                     enum rds_origin origin, const char *where, struct rds_error *err)
+{
+	const struct rds_setting_row *row = rds_setting_row(setting);
+	struct value *slot = &settings->values[setting];
+	struct rds_error form = {""};
+	int64_t number = 0;
+	struct rds_view trimmed = rds_view_trim(rds_view_text(value));
+	if (trimmed.len > RDS_SETTING_MAX_BYTES)
+		return rds_fail(err, RDS_EINVAL, "%s: the value of %s is too long (%zu bytes)", where,
+		                row->name, trimmed.len);
+	char *text = rds_strndup(trimmed.data, trimmed.len);
+	if (check(row, text, &number, &form) != 0) {
+		char shown[128];
+		(void)rds_text_escape(trimmed, shown, sizeof shown);
+		free(text);
+		return rds_fail(err, RDS_EINVAL, "%s: bad value \"%s\" for %s: expected %s", where,
+		                setting == RDS_SET_KEY ? "(not shown)" : shown, row->name,
+		                form.text);
+	}
+	if (origin < slot->origin) {
+		free(text);
+		return 0;
+	}
+	free(slot->text);
+	free(slot->where);
+	*slot = (struct value){
+	        .text = text, .where = rds_strdup(where), .number = number, .origin = origin};
+	return 0;
+}
+
+struct rds_settings *rds_settings_new(void)
+{
+	struct rds_settings *settings = rds_calloc(1, sizeof *settings);
+	for (int i = 0; i < RDS_SET_COUNT; i++) {
+		const char *initial = rds_setting_row((enum rds_setting)i)->initial;
+		struct rds_error err;
+		if (rds_settings_set(settings, (enum rds_setting)i, initial == NULL ? "" : initial,
+		                     RDS_FROM_DEFAULT, "default", &err) != 0)
+			abort(); // the table contradicts itself
+	}
+	return settings;
+}
+
+void rds_settings_free(struct rds_settings *settings)
+{
+	if (settings == NULL)
+		return;
+	for (int i = 0; i < RDS_SET_COUNT; i++) {
+		free(settings->values[i].text);
+		free(settings->values[i].where);
+	}
+	free(settings);
+}
+
+const char *rds_settings_text(const struct rds_settings *settings, enum rds_setting setting)
+{
+	return settings->values[setting].text;
+}
+
+int64_t rds_settings_number(const struct rds_settings *settings, enum rds_setting setting)
+{
+	return settings->values[setting].number;
+}
+
+bool rds_settings_is_set(const struct rds_settings *settings, enum rds_setting setting)
+{
+	return settings->values[setting].origin != RDS_FROM_DEFAULT;
+}
+
+enum rds_origin rds_settings_origin(const struct rds_settings *settings, enum rds_setting setting)
+{
+	return settings->values[setting].origin;
+}
+
+const char *rds_settings_where(const struct rds_settings *settings, enum rds_setting setting)
+{
+	return settings->values[setting].where;
+}
+
+uint16_t rds_settings_port(const struct rds_settings *settings, enum rds_setting setting)
+{
+	int64_t own = rds_settings_number(settings, setting);
+	if (rds_settings_text(settings, setting)[0] != '\0')
+		return (uint16_t)own; // a number, or 0 for off
+	int64_t n = rds_settings_number(settings, RDS_SET_PORT);
+	switch (setting) {
+	case RDS_SET_NAT_PORT:
+		return (uint16_t)(n - 1);
+	case RDS_SET_RELAY_PORT:
+		return (uint16_t)(n + 1);
+	case RDS_SET_WEBSOCKET_PORT:
+		return (uint16_t)(n + 2);
+	case RDS_SET_RELAY_WEBSOCKET_PORT: {
+		uint16_t relay = rds_settings_port(settings, RDS_SET_RELAY_PORT);
+		return (uint16_t)(relay == 0 || relay > 65533 ? 0 : relay + 2);
+	}
+	default:
+		return 0;
+	}
+}
+
+static bool is_secret(const char *text)
+{
+	uint8_t bytes[67];
+	bool is = rds_base64_decode(text, strlen(text), bytes, sizeof bytes) == 64;
+	explicit_bzero(bytes, sizeof bytes);
+	return is;
+}
+
+const char *rds_settings_shown(const struct rds_settings *settings, enum rds_setting setting,
+                               char *out, size_t cap)
+{
+	const char *text = rds_settings_text(settings, setting);
+	if (rds_setting_row(setting)->type == RDS_TYPE_PORT) {
+		uint16_t port = rds_settings_port(settings, setting);
+		(void)snprintf(out, cap, port == 0 ? "off" : "%u", (unsigned)port);
+	} else if (setting == RDS_SET_KEY && is_secret(text)) {
+		(void)snprintf(out, cap, "(a secret key)");
+	} else {
+		(void)snprintf(out, cap, "%s", text);
+	}
+	return out;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "conf/values.h"
+
+#include "core/alloc.h"
+#include "core/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+int rds_value_number(const char *text, int64_t least, int64_t most, int64_t *out)
+{
+	char *end = NULL;
+	if (!isdigit((unsigned char)text[0]) && text[0] != '-')
+		return -RDS_EINVAL;
+	errno = 0;
+	long long n = strtoll(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || n < least || n > most)
+		return -RDS_EINVAL;
+	*out = n;
+	return 0;
+}
+
+int rds_value_switch(const char *text, bool *out)
+{
+	static const char *const yes[] = {"y", "yes", "on", "true", "1"};
+	static const char *const no[] = {"n", "no", "off", "false", "0"};
+	for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+		bool is_yes = strcasecmp(text, yes[i]) == 0;
+		if (is_yes || strcasecmp(text, no[i]) == 0) {
+			*out = is_yes;
+			return 0;
+		}
+	}
+	return -RDS_EINVAL;
+}
+
+void rds_strings_split(const char *text, struct rds_strings *out)
+{
+	*out = (struct rds_strings){0};
+	while (*text != '\0') {
+		size_t len = strcspn(text, ",");
+		struct rds_view item = rds_view_trim(rds_view_of(text, len));
+		if (item.len > 0) {
+			out->items = rds_realloc(out->items, out->n + 1, sizeof *out->items);
+			out->items[out->n++] = rds_strndup(item.data, item.len);
+		}
+		text += len;
+		text += *text == ',';
+	}
+}
+
+void rds_strings_free(struct rds_strings *strings)
+{
+	for (size_t i = 0; i < strings->n; i++)
+		free(strings->items[i]);
+	free(strings->items);
+	*strings = (struct rds_strings){0};
+}
+
+int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *err)
+{
+	struct rds_strings items;
+	int rc = 0;
+	rds_strings_split(text, &items);
+	*out = (struct rds_cidrs){.items = rds_calloc(items.n, sizeof *out->items)};
+	for (size_t i = 0; i < items.n && rc == 0; i++) {
+		if (rds_cidr_parse(items.items[i], &out->items[out->n++]) != 0)
+			rc = rds_fail(err, RDS_EINVAL,
+			              "\"%s\" is no network (10.0.0.0/8, fd00::/8, 192.0.2.7)",
+			              items.items[i]);
+	}
+	rds_strings_free(&items);
+	if (rc != 0)
+		rds_cidrs_free(out);
+	return rc;
+}
+
+void rds_cidrs_free(struct rds_cidrs *cidrs)
+{
+	free(cidrs->items);
+	*cidrs = (struct rds_cidrs){0};
+}
+
+// Letters of any script, digits, dots, hyphens and underscores; for IPv6 (in brackets) colons.
+static bool is_host_name(struct rds_view name)
+{
+	if (!rds_text_is_id(name))
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (name.data[i] < 0x80 && !isalnum(name.data[i]) &&
+		    strchr(".-_", name.data[i]) == NULL)
+			return false;
+	return name.len > 0 && name.data[0] != '-' && name.data[0] != '.';
+}
+
+static bool is_ipv6(const char *text)
+{
+	struct rds_ip ip;
+	return strchr(text, ':') != NULL && rds_ip_parse(text, &ip) == 0;
+}
+
+int rds_value_host(const char *text, struct rds_host_port *out)
+{
+	const char *host = text;
+	const char *rest = NULL;
+	bool brackets = text[0] == '[';
+	size_t len = 0;
+	if (brackets) {
+		host = text + 1;
+		len = strcspn(host, "]");
+		rest = host + len + (host[len] == ']');
+		if (host[len] != ']')
+			return -RDS_EINVAL;
+	} else {
+		len = strcspn(text, ":");
+		rest = text + len;
+	}
+	if (len >= sizeof out->host)
+		return -RDS_EINVAL;
+	memcpy(out->host, host, len);
+	out->host[len] = '\0';
+	if (brackets ? !is_ipv6(out->host) : !is_host_name(rds_view_of(host, len)))
+		return -RDS_EINVAL;
+	out->port = 0;
+	if (rest[0] == '\0')
+		return 0;
+	int64_t port = 0;
+	if (rest[0] != ':' || rds_value_number(rest + 1, 1, 65535, &port) != 0)
+		return -RDS_EINVAL;
+	out->port = (uint16_t)port;
+	return 0;
+}
+
+int rds_value_hosts(const char *text, struct rds_error *err)
+{
+	struct rds_strings items;
+	struct rds_host_port host;
+	int rc = 0;
+	rds_strings_split(text, &items);
+	for (size_t i = 0; i < items.n && rc == 0; i++)
+		if (rds_value_host(items.items[i], &host) != 0)
+			rc = rds_fail(err, RDS_EINVAL,
+			              "\"%s\" is no host (name, name:port, 192.0.2.7, "
+			              "[2001:db8::7]:21117)",
+			              items.items[i]);
+	rds_strings_free(&items);
+	return rc;
+}

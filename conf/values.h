@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Reading the values of settings: numbers, switches, lists of networks, hosts and addresses.
+#ifndef RDS_CONF_VALUES_H
+#define RDS_CONF_VALUES_H
+
+#include "core/addr.h"
+#include "core/error.h"
+
+// Whole decimal number within bounds. 0 or -RDS_EINVAL.
+int rds_value_number(const char *text, int64_t least, int64_t most, int64_t *out)
+        __attribute__((warn_unused_result));
+
+// Y/N, yes/no, on/off, true/false, 1/0, in any case. 0 or -RDS_EINVAL.
+int rds_value_switch(const char *text, bool *out) __attribute__((warn_unused_result));
+
+// A comma-separated list, white space around items and empty items dropped.
+struct rds_strings {
+	char **items;
+	size_t n;
+};
+void rds_strings_split(const char *text, struct rds_strings *out);
+void rds_strings_free(struct rds_strings *strings);
+
+struct rds_cidrs {
+	struct rds_cidr *items;
+	size_t n;
+};
+
+// A list of networks and addresses. -RDS_EINVAL with the bad item in *err.
+int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *err)
+        __attribute__((warn_unused_result));
+void rds_cidrs_free(struct rds_cidrs *cidrs);
+
+// A host name, an IPv4 address or an IPv6 one in brackets, with an optional port; as clients
+// are told it. *port is 0 where there is none. 0 or -RDS_EINVAL.
+struct rds_host_port {
+	char host[256]; // IPv6 without brackets
+	uint16_t port;
+};
+int rds_value_host(const char *text, struct rds_host_port *out) __attribute__((warn_unused_result));
+
+// Each item of the list is a host; -RDS_EINVAL with the bad item in *err.
+int rds_value_hosts(const char *text, struct rds_error *err) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// What core and net need of the server's key: they reach it only by these callbacks, which cmd/
+// wires to keys/.
+#ifndef RDS_CORE_KEY_HOOKS_H
+#define RDS_CORE_KEY_HOOKS_H
+
+#include "core/addr.h"
+
+#define RDS_SIGNATURE_BYTES 64
+
+// What a client's licence_key turned out to be.
+enum rds_key_verdict { RDS_KEY_OK, RDS_KEY_ABSENT, RDS_KEY_WRONG };
+
+struct rds_key_hooks {
+	void *ctx;
+	enum rds_key_verdict (*check)(void *ctx, struct rds_view licence_key);
+	// Logs a refusal with both fingerprints; id is whom the client asked for, if it said so.
+	void (*refused)(void *ctx, enum rds_key_verdict verdict, struct rds_view licence_key,
+	                struct rds_view id, const struct rds_addr *from);
+	// false: no key to sign with.
+	bool (*sign)(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES]);
+};
+
+#endif

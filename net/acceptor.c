@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "net/acceptor.h"
+
+#include "core/alloc.h"
+#include "core/log.h"
+#include "net/listen.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+// At most so many in one go, so that a flood of newcomers doesn't starve those who are in.
+#define ACCEPTS_AT_ONCE 64
+
+struct rds_acceptor {
+	struct rds_loop *loop;
+	int fd;
+	struct event *readable;
+	struct event *resume;
+	rds_accept_fn on_accept;
+	void *ctx;
+	struct rds_log_limit log_limit;
+};
+
+static void pause_accepting(struct rds_acceptor *acceptor, int error)
+{
+	static const struct timeval delay = {.tv_usec = 200000};
+	uint64_t held_back;
+	(void)event_del(acceptor->readable);
+	(void)event_add(acceptor->resume, &delay);
+	if (rds_log_limit_pass(&acceptor->log_limit, rds_loop_now_ms(acceptor->loop), &held_back))
+		rds_log(RDS_LOG_WARN, "accepting paused", rds_field_reason(RDS_WHY_NO_DESCRIPTORS),
+		        rds_field_text("why", strerror(error)),
+		        rds_field_text("do", "raise the limit on open files (LimitNOFILE=, ulimit -n)"),
+		        rds_field_uint("not_logged_before", held_back));
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct rds_acceptor *acceptor = arg;
+	(void)event_add(acceptor->readable, NULL);
+}
+
+static bool is_passing(int error)
+{
+	return error == EINTR || error == ECONNABORTED || error == EPROTO;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	struct rds_acceptor *acceptor = arg;
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		struct sockaddr_storage ss = {0};
+		socklen_t len = sizeof ss;
+		struct rds_addr remote;
+		int client = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (client < 0 && is_passing(errno))
+			continue;
+		if (client < 0) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				pause_accepting(acceptor, errno);
+			return;
+		}
+		rds_sockaddr_get(&ss, &remote);
+		acceptor->on_accept(acceptor->ctx, client, &remote);
+	}
+}
+
+struct rds_acceptor *rds_acceptor_new(struct rds_loop *loop, int fd, rds_accept_fn on_accept,
+                                      void *ctx)
+{
+	struct rds_acceptor *acceptor = rds_calloc(1, sizeof *acceptor);
+	struct event_base *base = rds_loop_base(loop);
+	acceptor->loop = loop;
+	acceptor->fd = fd;
+	acceptor->on_accept = on_accept;
+	acceptor->ctx = ctx;
+	acceptor->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, acceptor);
+	acceptor->resume = event_new(base, -1, 0, on_resume, acceptor);
+	if (acceptor->readable == NULL || acceptor->resume == NULL)
+		abort();
+	(void)event_add(acceptor->readable, NULL);
+	return acceptor;
+}
+
+void rds_acceptor_free(struct rds_acceptor *acceptor)
+{
+	if (acceptor == NULL)
+		return;
+	event_free(acceptor->readable);
+	event_free(acceptor->resume);
+	(void)close(acceptor->fd);
+	free(acceptor);
+}

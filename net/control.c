@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#include "net/control.h"
+
+#include "core/alloc.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define REQUEST_MAX_BYTES 4096
+#define ANSWER_MAX_BYTES  (64 * 1024 * 1024)
+#define TIMEOUT_SEC       10
+
+struct rds_control {
+	struct rds_loop *loop;
+	char *path;
+	struct evconnlistener *listener;
+	struct client *clients;
+	rds_control_fn answer;
+	void *ctx;
+};
+
+struct client {
+	struct rds_control *control;
+	struct client *next;
+	struct client *previous;
+	struct bufferevent *bev;
+};
+
+static void client_free(struct client *client)
+{
+	*(client->previous != NULL ? &client->previous->next : &client->control->clients) =
+	        client->next;
+	if (client->next != NULL)
+		client->next->previous = client->previous;
+	bufferevent_free(client->bev);
+	free(client);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev;
+	(void)what;
+	client_free(arg);
+}
+
+static void on_written(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	client_free(arg);
+}
+
+static void on_request(struct bufferevent *bev, void *arg)
+{
+	struct client *client = arg;
+	struct evbuffer *input = bufferevent_get_input(bev);
+	char *line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF);
+	if (line == NULL) {
+		if (evbuffer_get_length(input) > REQUEST_MAX_BYTES)
+			client_free(client);
+		return;
+	}
+	char *answer = client->control->answer(client->control->ctx, line);
+	bufferevent_setcb(bev, NULL, on_written, on_event, client);
+	(void)bufferevent_disable(bev, EV_READ);
+	(void)evbuffer_add_printf(bufferevent_get_output(bev), "%s\n", answer);
+	free(answer);
+	free(line);
+}
+
+static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
+                          struct sockaddr *addr, int len, void *arg)
+{
+	static const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
+	struct rds_control *control = arg;
+	struct bufferevent *bev = bufferevent_socket_new(rds_loop_base(control->loop), fd,
+	                                                 BEV_OPT_CLOSE_ON_FREE);
+	(void)listener;
+	(void)addr;
+	(void)len;
+	if (bev == NULL)
+		abort();
+	struct client *client = rds_calloc(1, sizeof *client);
+	client->control = control;
+	client->bev = bev;
+	client->next = control->clients;
+	if (client->next != NULL)
+		client->next->previous = client;
+	control->clients = client;
+	bufferevent_setcb(bev, on_request, NULL, on_event, client);
+	(void)bufferevent_set_timeouts(bev, &timeout, &timeout);
+	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+static int set_path(struct sockaddr_un *addr, const char *path)
+{
+	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof addr->sun_path)
+		return -RDS_ETOOBIG;
+	memcpy(addr->sun_path, path, strlen(path) + 1);
+	return 0;
+}
+
+// A listening socket of mode 0600 from its first moment; -1 and errno.
+static int listen_at(const char *path)
+{
+	struct sockaddr_un addr;
+	if (set_path(&addr, path) != 0) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	(void)unlink(path);
+	mode_t before = umask(0177);
+	int rc = bind(fd, (const struct sockaddr *)&addr, sizeof addr);
+	(void)umask(before);
+	if (rc == 0 && listen(fd, 16) == 0)
+		return fd;
+	int error = errno;
+	(void)close(fd);
+	errno = error;
+	return -1;
+}
+
+int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn answer, void *ctx,
+                     struct rds_control **out, struct rds_error *err)
+{
+	int fd = listen_at(path);
+	if (fd < 0)
+		return rds_fail(err, RDS_ESYS, "%s: can't make the control socket: %s", path,
+		                strerror(errno));
+	struct rds_control *control = rds_calloc(1, sizeof *control);
+	control->loop = loop;
+	control->path = rds_strdup(path);
+	control->answer = answer;
+	control->ctx = ctx;
+	control->listener = evconnlistener_new(rds_loop_base(loop), on_connection, control,
+	                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (control->listener == NULL)
+		abort();
+	*out = control;
+	return 0;
+}
+
+void rds_control_close(struct rds_control *control)
+{
+	if (control == NULL)
+		return;
+	while (control->clients != NULL)
+		client_free(control->clients);
+	evconnlistener_free(control->listener);
+	(void)unlink(control->path);
+	free(control->path);
+	free(control);
+}
+
+// Waits until fd is ready or the time is up; 0 then with errno.
+static bool await(int fd, short events, unsigned timeout_ms)
+{
+	struct pollfd poller = {.fd = fd, .events = events};
+	int n = poll(&poller, 1, (int)timeout_ms);
+	if (n == 0)
+		errno = ETIMEDOUT;
+	return n > 0;
+}
+
+static char *read_answer(int fd, unsigned timeout_ms)
+{
+	size_t len = 0;
+	size_t cap = 4096;
+	char *text = rds_calloc(cap, 1);
+	for (;;) {
+		ssize_t n = await(fd, POLLIN, timeout_ms) ? recv(fd, text + len, cap - len - 1, 0)
+		                                          : -1;
+		if (n < 0 || len + (size_t)n > ANSWER_MAX_BYTES) {
+			free(text);
+			return NULL;
+		}
+		len += (size_t)n;
+		text[len] = '\0';
+		if (n == 0)
+			return text;
+		if (len + 1 == cap)
+			text = rds_realloc(text, cap *= 2, 1);
+	}
+}
+
+int rds_control_ask(const char *path, const char *request, unsigned timeout_ms, char **answer,
+                    struct rds_error *err)
+{
+	struct sockaddr_un addr;
+	if (set_path(&addr, path) != 0)
+		return rds_fail(err, RDS_ESYS, "%s: the path is too long for a socket", path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return rds_fail(err, RDS_ESYS, "can't make a socket: %s", strerror(errno));
+	int rc = 0;
+	char *line = rds_asprintf("%s\n", request);
+	if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) != 0)
+		rc = errno == ENOENT || errno == ECONNREFUSED
+		             ? -RDS_ENOENT
+		             : rds_fail(err, RDS_ESYS, "%s: can't connect: %s", path, strerror(errno));
+	else if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line) ||
+	         (*answer = read_answer(fd, timeout_ms)) == NULL)
+		rc = rds_fail(err, RDS_ESYS, "%s: no answer: %s", path, strerror(errno));
+	free(line);
+	(void)close(fd);
+	return rc;
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+#include "net/id_service.h"
+
+#include "core/alloc.h"
+#include "core/limits.h"
+#include "core/log.h"
+#include "net/acceptor.h"
+#include "net/stream.h"
+#include "net/udp.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+// A listening socket and the door it is.
+struct listener {
+	struct rds_id_service *service;
+	struct rds_acceptor *acceptor;
+	enum rds_door door;
+};
+
+struct rds_id_service {
+	struct rds_loop *loop;
+	struct rds_seed seed;
+	struct rds_rendezvous *rules;
+	struct rds_store *store;
+	struct rds_waker *store_waker;
+	struct rds_udp *udp;
+	struct listener **listeners;
+	size_t n_listeners;
+	struct rds_table streams_by_id;
+};
+
+static uint64_t hash_id(const struct rds_id_service *service, uint64_t id)
+{
+	return rds_hash(&service->seed, &id, sizeof id);
+}
+
+static bool has_id(const void *entry, const void *key)
+{
+	return rds_stream_id(entry) == *(const uint64_t *)key;
+}
+
+static struct rds_stream *find_stream(const struct rds_id_service *service, uint64_t id)
+{
+	return rds_table_find(&service->streams_by_id, hash_id(service, id), has_id, &id);
+}
+
+// What the rules ask for.
+
+static void send_datagram(void *ctx, const struct rds_path *to, struct rds_view payload)
+{
+	struct rds_id_service *service = ctx;
+	rds_udp_send(service->udp, to, payload);
+}
+
+static void send_payload(void *ctx, uint64_t conn, struct rds_view payload)
+{
+	struct rds_stream *stream = find_stream(ctx, conn);
+	if (stream != NULL)
+		rds_stream_send(stream, payload);
+}
+
+static void close_conn(void *ctx, uint64_t conn, enum rds_reason why)
+{
+	struct rds_stream *stream = find_stream(ctx, conn);
+	if (stream != NULL)
+		rds_stream_close(stream, why);
+}
+
+static int store_row(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
+{
+	struct rds_id_service *service = ctx;
+	return rds_store_put(service->store, row, ticket);
+}
+
+// What comes in.
+
+static void on_datagram(void *ctx, const struct rds_path *from, struct rds_view payload)
+{
+	struct rds_id_service *service = ctx;
+	struct rds_source source = {.door = RDS_DOOR_UDP, .path = *from};
+	rds_rendezvous_message(service->rules, rds_loop_now_ms(service->loop), &source, payload);
+}
+
+static void on_dropped(void *ctx, enum rds_reason why)
+{
+	struct rds_id_service *service = ctx;
+	rds_rendezvous_count(service->rules, why);
+}
+
+static void on_payload(void *ctx, struct rds_stream *stream, struct rds_view payload)
+{
+	struct rds_id_service *service = ctx;
+	struct rds_source source = {.door = (enum rds_door)rds_stream_mark(stream),
+	                            .conn = rds_stream_id(stream)};
+	source.path.remote = *rds_stream_remote(stream);
+	rds_rendezvous_message(service->rules, rds_loop_now_ms(service->loop), &source, payload);
+}
+
+static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason why)
+{
+	struct rds_id_service *service = ctx;
+	uint64_t id = rds_stream_id(stream);
+	rds_rendezvous_closed(service->rules, id);
+	// What ended by a rule was counted by it.
+	if (why == RDS_WHY_TOO_LONG || why == RDS_WHY_SLOW_READER || why == RDS_WHY_IDLE ||
+	    why == RDS_WHY_RESET)
+		rds_rendezvous_count(service->rules, why);
+	rds_log(RDS_LOG_DEBUG, "connection ended", rds_field_addr("from", rds_stream_remote(stream)),
+	        rds_field_reason(why));
+	rds_table_remove(&service->streams_by_id, hash_id(service, id), stream);
+}
+
+static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
+{
+	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
+	                                                      .on_end = on_stream_end};
+	struct listener *listener = ctx;
+	struct rds_id_service *service = listener->service;
+	if (service->streams_by_id.used >= RDS_CONNS) {
+		rds_rendezvous_count(service->rules, RDS_WHY_CONNS_FULL);
+		(void)close(fd);
+		return;
+	}
+	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);
+	rds_stream_set_mark(stream, (int)listener->door);
+	rds_table_insert(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
+}
+
+static void on_stored(void *ctx)
+{
+	struct rds_id_service *service = ctx;
+	struct rds_store_done done[64];
+	uint64_t now_ms = rds_loop_now_ms(service->loop);
+	size_t n;
+	while ((n = rds_store_take(service->store, done, sizeof done / sizeof done[0])) > 0)
+		for (size_t i = 0; i < n; i++)
+			rds_rendezvous_stored(service->rules, now_ms, done[i].ticket, done[i].ok);
+}
+
+struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
+                                          const struct rds_rendezvous_config *config,
+                                          const struct rds_key_hooks *keys)
+{
+	struct rds_id_service *service = rds_calloc(1, sizeof *service);
+	struct rds_host host = {.ctx = service,
+	                        .send_datagram = send_datagram,
+	                        .send_payload = send_payload,
+	                        .close_conn = close_conn,
+	                        .store = store_row,
+	                        .keys = *keys};
+	struct rds_udp_callbacks callbacks = {
+	        .ctx = service, .on_datagram = on_datagram, .on_dropped = on_dropped};
+	service->loop = loop;
+	service->seed = config->seed;
+	rds_table_init(&service->streams_by_id);
+	service->rules = rds_rendezvous_new(config, &host);
+	service->udp = rds_udp_new(loop, &callbacks);
+	service->store_waker = rds_waker_new(loop, on_stored, service);
+	return service;
+}
+
+void rds_id_service_free(struct rds_id_service *service)
+{
+	if (service == NULL)
+		return;
+	for (size_t i = 0; i < service->n_listeners; i++) {
+		rds_acceptor_free(service->listeners[i]->acceptor);
+		free(service->listeners[i]);
+	}
+	rds_store_close(service->store);
+	size_t at = 0;
+	for (void *stream; (stream = rds_table_next(&service->streams_by_id, &at)) != NULL;)
+		rds_stream_free(stream);
+	rds_table_clear(&service->streams_by_id);
+	rds_udp_free(service->udp);
+	rds_waker_free(service->store_waker);
+	rds_rendezvous_free(service->rules);
+	free(service->listeners);
+	free(service);
+}
+
+static int load_row(void *ctx, const struct rds_peer_row *row)
+{
+	struct rds_id_service *service = ctx;
+	return rds_rendezvous_load(service->rules, row);
+}
+
+int rds_id_service_open_store(struct rds_id_service *service, const char *path,
+                              struct rds_error *err)
+{
+	int rc = rds_store_open(path, rds_waker_wake, service->store_waker, &service->store, err);
+	if (rc == 0)
+		rc = rds_store_load(service->store, load_row, service, err);
+	return rc;
+}
+
+void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_bytes)
+{
+	rds_udp_add(service->udp, fd, receive_bytes);
+}
+
+void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door)
+{
+	struct listener *listener = rds_calloc(1, sizeof *listener);
+	listener->service = service;
+	listener->door = door;
+	listener->acceptor = rds_acceptor_new(service->loop, fd, on_accept, listener);
+	service->listeners = rds_realloc(service->listeners, service->n_listeners + 1,
+	                                 sizeof(struct listener *));
+	service->listeners[service->n_listeners++] = listener;
+}
+
+void rds_id_service_status(const struct rds_id_service *service, struct rds_id_status *out)
+{
+	out->rules = rds_rendezvous_status(service->rules);
+	out->online = rds_rendezvous_online(service->rules, rds_loop_now_ms(service->loop));
+	out->connections = service->streams_by_id.used;
+	out->counters = *rds_rendezvous_counters(service->rules);
+}

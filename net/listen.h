@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Every listening socket is opened here, or taken from the service manager that hands it over
+// (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS).
+#ifndef RDS_NET_LISTEN_H
+#define RDS_NET_LISTEN_H
+
+#include "core/addr.h"
+#include "core/error.h"
+
+// Where to listen: all addresses, or one.
+struct rds_bind {
+	bool any;
+	struct rds_ip ip;
+	unsigned scope; // interface of a link-local address, else 0
+};
+
+struct rds_binds {
+	struct rds_bind *items;
+	size_t n;
+};
+
+// Each item an address or an interface's name, which stands for all of its addresses; none at
+// all: everywhere. -RDS_EINVAL for what is neither; the list is freed with rds_binds_free.
+int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struct rds_error *err)
+        __attribute__((warn_unused_result));
+void rds_binds_free(struct rds_binds *binds);
+
+enum rds_proto { RDS_UDP, RDS_TCP };
+
+// A nonblocking socket that listens at port of bind. Without IPv6, "everywhere" is IPv4 only.
+// -RDS_ESYS, with *err saying what to do if the port is taken or privileged.
+int rds_listen(enum rds_proto proto, const struct rds_bind *bind, uint16_t port, int *fd,
+               struct rds_error *err) __attribute__((warn_unused_result));
+
+// Logs what was handed over and nobody asked for, and closes it. Call when all are open.
+void rds_listen_drop_unused(void);
+
+// What a socket is bound to, for the log. 0 or -RDS_ESYS.
+int rds_local_addr(int fd, struct rds_addr *out);
+
+struct sockaddr_storage;
+
+// To and from the kernel's form, which is IPv6 where `six`, else IPv4.
+uint32_t rds_sockaddr_set(struct sockaddr_storage *out, const struct rds_addr *addr, bool six,
+                          unsigned scope);
+void rds_sockaddr_get(const struct sockaddr_storage *from, struct rds_addr *out);
+
+#endif

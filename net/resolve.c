@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "net/resolve.h"
+
+#include "core/alloc.h"
+
+#include <event2/dns.h>
+#include <event2/util.h>
+#include <netdb.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+struct rds_resolver {
+	struct evdns_base *dns;
+	rds_resolve_fn on_result;
+	void *ctx;
+	bool closing;
+};
+
+struct look_up {
+	struct rds_resolver *resolver;
+	char *name;
+};
+
+struct rds_resolver *rds_resolver_new(struct rds_loop *loop, rds_resolve_fn on_result, void *ctx)
+{
+	struct rds_resolver *resolver = rds_calloc(1, sizeof *resolver);
+	resolver->on_result = on_result;
+	resolver->ctx = ctx;
+	// Without a usable resolv.conf there is still /etc/hosts.
+	resolver->dns = evdns_base_new(rds_loop_base(loop),
+	                               EVDNS_BASE_INITIALIZE_NAMESERVERS |
+	                                       EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (resolver->dns == NULL)
+		resolver->dns = evdns_base_new(rds_loop_base(loop), 0);
+	if (resolver->dns == NULL)
+		abort();
+	return resolver;
+}
+
+static void on_answer(int result, struct evutil_addrinfo *addrs, void *arg)
+{
+	struct look_up *look_up = arg;
+	struct rds_resolver *resolver = look_up->resolver;
+	if (!resolver->closing)
+		resolver->on_result(resolver->ctx, look_up->name,
+		                    result == 0 ? NULL : evutil_gai_strerror(result));
+	if (addrs != NULL)
+		evutil_freeaddrinfo(addrs);
+	free(look_up->name);
+	free(look_up);
+}
+
+void rds_resolver_look_up(struct rds_resolver *resolver, const char *name)
+{
+	struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct look_up *look_up = rds_calloc(1, sizeof *look_up);
+	look_up->resolver = resolver;
+	look_up->name = rds_strdup(name);
+	(void)evdns_getaddrinfo(resolver->dns, name, NULL, &hints, on_answer, look_up);
+}
+
+void rds_resolver_free(struct rds_resolver *resolver)
+{
+	if (resolver == NULL)
+		return;
+	resolver->closing = true;
+	evdns_base_free(resolver->dns, 1);
+	free(resolver);
+}

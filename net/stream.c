@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+#include "net/stream.h"
+
+#include "core/alloc.h"
+#include "core/frame.h"
+#include "core/limits.h"
+#include "net/buffer.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum state {
+	OPEN,
+	FLUSHING,  // closed by us: what was sent has to go out
+	LINGERING, // our half is closed: waiting for theirs
+	DEAD,      // to be freed
+};
+
+struct rds_stream {
+	struct rds_loop *loop;
+	const struct rds_stream_callbacks *callbacks;
+	void *ctx;
+	struct rds_addr remote;
+	uint64_t id;
+	uint64_t active_ms; // when the last whole payload came, or the state changed
+	int fd;
+	int mark;
+	enum state state;
+	enum rds_reason why;
+	bool eof;     // the other side has closed its half
+	bool told;    // on_end was called
+	bool handled; // inside one of its handlers
+	struct event *readable;
+	struct event *writable;
+	struct rds_buffer in;  // the start of a frame whose rest hasn't come
+	struct rds_buffer out; // what the kernel didn't take yet
+};
+
+static void enter(struct rds_stream *stream, enum state state)
+{
+	stream->state = state;
+	stream->active_ms = rds_loop_now_ms(stream->loop);
+}
+
+static void die(struct rds_stream *stream, enum rds_reason why)
+{
+	if (stream->state == OPEN)
+		stream->why = why;
+	enter(stream, DEAD);
+}
+
+void rds_stream_free(struct rds_stream *stream)
+{
+	if (stream == NULL)
+		return;
+	event_free(stream->readable);
+	event_free(stream->writable);
+	(void)close(stream->fd);
+	rds_buffer_clear(&stream->in);
+	rds_buffer_clear(&stream->out);
+	free(stream);
+}
+
+static unsigned timeout_ms(const struct rds_stream *stream)
+{
+	return stream->state == OPEN ? RDS_CONN_IDLE_MS : RDS_CONN_LINGER_MS;
+}
+
+// Waits for bytes, but no longer than what is left of the time for the current state. That
+// counts whole payloads: trickling bytes keep nobody here.
+static void await(struct rds_stream *stream)
+{
+	uint64_t spent = rds_loop_now_ms(stream->loop) - stream->active_ms;
+	uint64_t left = spent < timeout_ms(stream) ? timeout_ms(stream) - spent : 0;
+	struct timeval timeout = {.tv_sec = (time_t)(left / 1000),
+	                          .tv_usec = (suseconds_t)(left % 1000) * 1000};
+	if (!stream->eof)
+		(void)event_add(stream->readable, &timeout);
+	if (stream->out.len > 0)
+		(void)event_add(stream->writable, &timeout);
+}
+
+static void check_time(struct rds_stream *stream)
+{
+	if (rds_loop_now_ms(stream->loop) - stream->active_ms >= timeout_ms(stream))
+		die(stream, RDS_WHY_IDLE);
+}
+
+// What follows from the state, after each handler: nothing of ours is on the stack now.
+static void settle(struct rds_stream *stream)
+{
+	if (stream->state == FLUSHING && stream->out.len == 0) {
+		(void)shutdown(stream->fd, SHUT_WR);
+		enter(stream, stream->eof ? DEAD : LINGERING);
+	}
+	if (stream->state != OPEN && !stream->told) {
+		stream->told = true;
+		stream->callbacks->on_end(stream->ctx, stream, stream->why);
+	}
+	if (stream->state == DEAD)
+		rds_stream_free(stream);
+	else
+		await(stream);
+}
+
+// Writes what it can; the rest stays in the queue.
+static void write_out(struct rds_stream *stream)
+{
+	while (stream->out.len > 0) {
+		ssize_t n = send(stream->fd, rds_buffer_data(&stream->out), stream->out.len,
+		                 MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				die(stream, RDS_WHY_RESET);
+			return;
+		}
+		rds_buffer_drop(&stream->out, (size_t)n);
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	struct rds_stream *stream = arg;
+	if ((what & EV_WRITE) != 0)
+		write_out(stream);
+	check_time(stream);
+	settle(stream);
+}
+
+// Hands over the whole frames at the start of bytes; how many bytes they took.
+static size_t deliver(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+{
+	size_t used = 0;
+	while (stream->state == OPEN) {
+		struct rds_view payload;
+		long n = rds_frame_decode(bytes + used, len - used, RDS_FRAME_MAX_BYTES, &payload);
+		if (n == 0)
+			return used;
+		if (n < 0) {
+			rds_stream_close(stream, RDS_WHY_TOO_LONG);
+			return len;
+		}
+		used += (size_t)n;
+		stream->active_ms = rds_loop_now_ms(stream->loop);
+		stream->callbacks->on_payload(stream->ctx, stream, payload);
+	}
+	return len; // what comes behind the end is nobody's
+}
+
+static void take_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+{
+	if (stream->in.len == 0) {
+		size_t used = deliver(stream, bytes, len);
+		rds_buffer_add(&stream->in, bytes + used, len - used);
+		return;
+	}
+	rds_buffer_add(&stream->in, bytes, len);
+	size_t used = deliver(stream, rds_buffer_data(&stream->in), stream->in.len);
+	rds_buffer_drop(&stream->in, used);
+}
+
+// Whoever closes its half may still read what is on its way.
+static void take_eof(struct rds_stream *stream)
+{
+	stream->eof = true;
+	if (stream->out.len > 0)
+		rds_stream_close(stream, RDS_WHY_EOF);
+	else
+		die(stream, RDS_WHY_EOF);
+}
+
+static void read_in(struct rds_stream *stream)
+{
+	uint8_t *scratch = rds_loop_scratch(stream->loop);
+	ssize_t n = recv(stream->fd, scratch, RDS_LOOP_SCRATCH_BYTES, 0);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+		return;
+	if (n < 0)
+		die(stream, RDS_WHY_RESET);
+	else if (n > 0)
+		take_bytes(stream, scratch, (size_t)n);
+	else
+		take_eof(stream);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	struct rds_stream *stream = arg;
+	stream->handled = true;
+	if ((what & EV_READ) != 0)
+		read_in(stream);
+	check_time(stream);
+	stream->handled = false;
+	settle(stream);
+}
+
+struct rds_stream *rds_stream_new(struct rds_loop *loop, int fd, const struct rds_addr *remote,
+                                  const struct rds_stream_callbacks *callbacks, void *ctx)
+{
+	static const int yes = 1;
+	struct rds_stream *stream = rds_calloc(1, sizeof *stream);
+	stream->loop = loop;
+	stream->fd = fd;
+	stream->remote = *remote;
+	stream->callbacks = callbacks;
+	stream->ctx = ctx;
+	stream->id = rds_loop_next_id(loop);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	struct event_base *base = rds_loop_base(loop);
+	stream->readable = event_new(base, fd, EV_READ, on_readable, stream);
+	stream->writable = event_new(base, fd, EV_WRITE, on_writable, stream);
+	if (stream->readable == NULL || stream->writable == NULL)
+		abort();
+	enter(stream, OPEN);
+	await(stream);
+	return stream;
+}
+
+// Has settle() called soon, unless one of the stream's handlers is going to do it anyway.
+static void settle_soon(struct rds_stream *stream)
+{
+	if (!stream->handled)
+		event_active(stream->writable, EV_WRITE, 0);
+}
+
+void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
+{
+	uint8_t header[RDS_FRAME_HEADER_MAX];
+	if (stream->state != OPEN)
+		return;
+	if (stream->out.len + payload.len > RDS_CONN_QUEUE_MAX_BYTES) {
+		die(stream, RDS_WHY_SLOW_READER);
+		settle_soon(stream);
+		return;
+	}
+	rds_buffer_add(&stream->out, header, rds_frame_header(payload.len, header));
+	rds_buffer_add(&stream->out, payload.data, payload.len);
+	write_out(stream);
+	if (stream->out.len > 0 || stream->state != OPEN)
+		settle_soon(stream);
+}
+
+void rds_stream_close(struct rds_stream *stream, enum rds_reason why)
+{
+	if (stream->state != OPEN)
+		return;
+	stream->why = why;
+	enter(stream, FLUSHING);
+	settle_soon(stream);
+}
+
+uint64_t rds_stream_id(const struct rds_stream *stream)
+{
+	return stream->id;
+}
+
+const struct rds_addr *rds_stream_remote(const struct rds_stream *stream)
+{
+	return &stream->remote;
+}
+
+void rds_stream_set_mark(struct rds_stream *stream, int mark)
+{
+	stream->mark = mark;
+}
+
+int rds_stream_mark(const struct rds_stream *stream)
+{
+	return stream->mark;
+}

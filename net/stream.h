@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// A framed TCP connection of the rendezvous ports (protocol.md section 2): bytes in, payloads
+// out, and back. Idle ones hold no buffers.
+#ifndef RDS_NET_STREAM_H
+#define RDS_NET_STREAM_H
+
+#include "core/addr.h"
+#include "core/reason.h"
+#include "net/loop.h"
+
+struct rds_stream;
+
+struct rds_stream_callbacks {
+	// One payload has come, viewed for the length of the call. It may send to and close the
+	// stream.
+	void (*on_payload)(void *ctx, struct rds_stream *stream, struct rds_view payload);
+	// No payload will come any more. Called once, never from inside another call into the
+	// stream; the stream frees itself after it, in its own time.
+	void (*on_end)(void *ctx, struct rds_stream *stream, enum rds_reason why);
+};
+
+// Takes fd. callbacks and ctx are borrowed for the stream's life.
+struct rds_stream *rds_stream_new(struct rds_loop *loop, int fd, const struct rds_addr *remote,
+                                  const struct rds_stream_callbacks *callbacks, void *ctx);
+
+// Sends one payload. What the other side doesn't read is queued up to RDS_CONN_QUEUE_MAX_BYTES;
+// over that the stream ends (RDS_WHY_SLOW_READER). After a close it is dropped.
+void rds_stream_send(struct rds_stream *stream, struct rds_view payload);
+
+// Ends the stream: what was sent goes out, then our half is closed, then the other side has
+// RDS_CONN_LINGER_MS to close its own. What still comes in is thrown away.
+void rds_stream_close(struct rds_stream *stream, enum rds_reason why);
+
+// Closes and frees at once, without on_end: for the end of the process.
+void rds_stream_free(struct rds_stream *stream);
+
+uint64_t rds_stream_id(const struct rds_stream *stream);
+const struct rds_addr *rds_stream_remote(const struct rds_stream *stream);
+
+// The owner's mark: which of its ports the stream came in by.
+void rds_stream_set_mark(struct rds_stream *stream, int mark);
+int rds_stream_mark(const struct rds_stream *stream);
+
+#endif

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+#include "net/udp.h"
+
+#include "core/alloc.h"
+#include "core/limits.h"
+#include "core/table.h"
+#include "net/listen.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BATCH 64
+
+struct udp_socket {
+	struct rds_udp *udp;
+	int fd;
+	bool six;
+	bool wildcard; // bound to all addresses: datagrams carry which one they came to
+	struct event *event;
+};
+
+// What a path's `local` stands for: local - 1 is the index.
+struct local {
+	uint16_t socket;
+	uint16_t number;
+	unsigned interface; // of link-local addresses
+	struct rds_ip ip;   // none: the socket's own
+};
+
+struct control_space {
+	_Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+struct batch {
+	struct mmsghdr headers[BATCH];
+	struct iovec vectors[BATCH];
+	struct sockaddr_storage addrs[BATCH];
+	struct control_space controls[BATCH];
+	uint8_t bytes[BATCH][RDS_DATAGRAM_MAX_BYTES];
+};
+
+struct rds_udp {
+	struct rds_loop *loop;
+	struct rds_udp_callbacks callbacks;
+	struct udp_socket **sockets;
+	size_t n_sockets;
+	struct local *locals;
+	size_t n_locals;
+	struct rds_table locals_by_key;
+	struct event *flush;
+	struct batch in;
+	struct batch out;
+	size_t n_out;
+	size_t out_socket; // all queued datagrams leave by this one
+};
+
+static uint64_t hash_local(const struct local *local)
+{
+	// Only addresses of this host get here: nobody chooses them to collide.
+	static const struct rds_seed seed;
+	uint8_t bytes[22];
+	memcpy(bytes, local->ip.b, 16);
+	memcpy(bytes + 16, &local->interface, 4);
+	memcpy(bytes + 20, &local->socket, 2);
+	return rds_hash(&seed, bytes, sizeof bytes);
+}
+
+static bool same_local(const void *entry, const void *key)
+{
+	const struct local *a = entry;
+	const struct local *b = key;
+	return a->socket == b->socket && a->interface == b->interface &&
+	       rds_ip_equal(&a->ip, &b->ip);
+}
+
+// The handle for a local end, made where it is new; when all are given away, the socket's own,
+// by which the kernel chooses the address.
+static uint16_t local_handle(struct rds_udp *udp, const struct local *wanted)
+{
+	uint64_t hash = hash_local(wanted);
+	const struct local *found =
+	        rds_table_find(&udp->locals_by_key, hash, same_local, wanted);
+	if (found != NULL)
+		return found->number;
+	if (udp->n_locals >= RDS_LOCAL_ADDRS)
+		return (uint16_t)(wanted->socket + 1);
+	struct local *local = &udp->locals[udp->n_locals++];
+	*local = *wanted;
+	local->number = (uint16_t)udp->n_locals;
+	rds_table_insert(&udp->locals_by_key, hash, local);
+	return local->number;
+}
+
+static void dropped(struct rds_udp *udp, enum rds_reason why)
+{
+	udp->callbacks.on_dropped(udp->callbacks.ctx, why);
+}
+
+// Sends what is queued. A datagram that the kernel refuses is dropped, the others go on; when
+// its buffer is full, all that is left is.
+static void flush(struct rds_udp *udp)
+{
+	size_t sent = 0;
+	const struct udp_socket *out = udp->sockets[udp->out_socket];
+	while (sent < udp->n_out) {
+		int n = sendmmsg(out->fd, udp->out.headers + sent, (unsigned)(udp->n_out - sent), 0);
+		if (n > 0) {
+			sent += (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		bool full = errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
+		size_t lost = full ? udp->n_out - sent : 1;
+		for (size_t i = 0; i < lost; i++)
+			dropped(udp, RDS_WHY_SEND_FAILED);
+		sent += lost;
+	}
+	udp->n_out = 0;
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct rds_udp *udp = arg;
+	if (udp->n_out > 0)
+		flush(udp);
+}
+
+// Says to the kernel from which local address a datagram leaves.
+static void set_source(struct msghdr *header, struct control_space *space, bool six,
+                       const struct local *local)
+{
+	header->msg_control = space->bytes;
+	header->msg_controllen = six ? CMSG_SPACE(sizeof(struct in6_pktinfo))
+	                             : CMSG_SPACE(sizeof(struct in_pktinfo));
+	memset(space, 0, sizeof *space);
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(header);
+	if (six) {
+		struct in6_pktinfo info = {.ipi6_ifindex = local->interface};
+		memcpy(&info.ipi6_addr, local->ip.b, 16);
+		cmsg->cmsg_level = IPPROTO_IPV6;
+		cmsg->cmsg_type = IPV6_PKTINFO;
+		cmsg->cmsg_len = CMSG_LEN(sizeof info);
+		memcpy(CMSG_DATA(cmsg), &info, sizeof info);
+	} else {
+		struct in_pktinfo info = {0};
+		memcpy(&info.ipi_spec_dst, local->ip.b + 12, 4);
+		cmsg->cmsg_level = IPPROTO_IP;
+		cmsg->cmsg_type = IP_PKTINFO;
+		cmsg->cmsg_len = CMSG_LEN(sizeof info);
+		memcpy(CMSG_DATA(cmsg), &info, sizeof info);
+	}
+}
+
+void rds_udp_send(struct rds_udp *udp, const struct rds_path *to, struct rds_view payload)
+{
+	static const struct local any;
+	const struct local *local = &any;
+	if (to->local > 0 && to->local <= udp->n_locals)
+		local = &udp->locals[to->local - 1];
+	if (payload.len > RDS_DATAGRAM_MAX_BYTES) {
+		dropped(udp, RDS_WHY_TOO_LONG);
+		return;
+	}
+	if (udp->n_out == BATCH || (udp->n_out > 0 && udp->out_socket != local->socket))
+		flush(udp);
+	const struct udp_socket *out = udp->sockets[local->socket];
+	struct batch *batch = &udp->out;
+	size_t i = udp->n_out++;
+	udp->out_socket = local->socket;
+	memcpy(batch->bytes[i], payload.data, payload.len);
+	batch->vectors[i] = (struct iovec){.iov_base = batch->bytes[i], .iov_len = payload.len};
+	batch->headers[i] = (struct mmsghdr){
+	        .msg_hdr = {.msg_iov = &batch->vectors[i],
+	                    .msg_iovlen = 1,
+	                    .msg_name = &batch->addrs[i],
+	                    .msg_namelen = rds_sockaddr_set(&batch->addrs[i], &to->remote, out->six,
+	                                                    local->interface)}};
+	if (!rds_ip_is_none(&local->ip))
+		set_source(&batch->headers[i].msg_hdr, &batch->controls[i], out->six, local);
+	if (i == 0)
+		event_active(udp->flush, EV_TIMEOUT, 0);
+}
+
+// The local end that a datagram came to.
+static uint16_t local_of(struct rds_udp *udp, uint16_t socket, struct msghdr *header,
+                         const struct rds_ip *remote)
+{
+	struct local local = {.socket = socket};
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg != NULL;
+	     cmsg = CMSG_NXTHDR(header, cmsg)) {
+		if (cmsg->cmsg_level == IPPROTO_IPV6 && cmsg->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+			memcpy(&info, CMSG_DATA(cmsg), sizeof info);
+			memcpy(local.ip.b, &info.ipi6_addr, 16);
+			if (remote->b[0] == 0xfe && (remote->b[1] & 0xc0) == 0x80)
+				local.interface = info.ipi6_ifindex;
+		} else if (cmsg->cmsg_level == IPPROTO_IP && cmsg->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+			uint8_t b[4];
+			memcpy(&info, CMSG_DATA(cmsg), sizeof info);
+			memcpy(b, &info.ipi_spec_dst, 4);
+			local.ip = rds_ip_v4(b[0], b[1], b[2], b[3]);
+		}
+	}
+	return local_handle(udp, &local);
+}
+
+static int receive(struct udp_socket *in)
+{
+	struct batch *batch = &in->udp->in;
+	for (size_t i = 0; i < BATCH; i++) {
+		batch->vectors[i] = (struct iovec){.iov_base = batch->bytes[i],
+		                                   .iov_len = sizeof batch->bytes[i]};
+		batch->headers[i] = (struct mmsghdr){
+		        .msg_hdr = {.msg_iov = &batch->vectors[i],
+		                    .msg_iovlen = 1,
+		                    .msg_name = &batch->addrs[i],
+		                    .msg_namelen = sizeof batch->addrs[i],
+		                    .msg_control = in->wildcard ? &batch->controls[i] : NULL,
+		                    .msg_controllen =
+		                            in->wildcard ? sizeof batch->controls[i] : 0}};
+	}
+	return recvmmsg(in->fd, batch->headers, BATCH, 0, NULL);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct udp_socket *in = arg;
+	struct rds_udp *udp = in->udp;
+	uint16_t number = 0;
+	while (udp->sockets[number] != in)
+		number++;
+	int n = receive(in);
+	for (int i = 0; i < n; i++) {
+		struct msghdr *header = &udp->in.headers[i].msg_hdr;
+		struct rds_path from = {0};
+		if ((header->msg_flags & MSG_TRUNC) != 0) {
+			dropped(udp, RDS_WHY_TOO_LONG);
+			continue;
+		}
+		rds_sockaddr_get(&udp->in.addrs[i], &from.remote);
+		from.local = local_of(udp, number, header, &from.remote.ip);
+		udp->callbacks.on_datagram(udp->callbacks.ctx, &from,
+		                           rds_view_of(udp->in.bytes[i], udp->in.headers[i].msg_len));
+	}
+}
+
+struct rds_udp *rds_udp_new(struct rds_loop *loop, const struct rds_udp_callbacks *callbacks)
+{
+	struct rds_udp *udp = rds_calloc(1, sizeof *udp);
+	udp->loop = loop;
+	udp->callbacks = *callbacks;
+	udp->locals = rds_calloc(RDS_LOCAL_ADDRS, sizeof *udp->locals);
+	rds_table_init(&udp->locals_by_key);
+	udp->flush = event_new(rds_loop_base(loop), -1, 0, on_flush, udp);
+	if (udp->flush == NULL)
+		abort();
+	return udp;
+}
+
+void rds_udp_free(struct rds_udp *udp)
+{
+	if (udp == NULL)
+		return;
+	if (udp->n_out > 0)
+		flush(udp);
+	for (size_t i = 0; i < udp->n_sockets; i++) {
+		event_free(udp->sockets[i]->event);
+		(void)close(udp->sockets[i]->fd);
+		free(udp->sockets[i]);
+	}
+	event_free(udp->flush);
+	rds_table_clear(&udp->locals_by_key);
+	free(udp->sockets);
+	free(udp->locals);
+	free(udp);
+}
+
+static void ask_for_local_addr(const struct udp_socket *in)
+{
+	static const int yes = 1;
+	if (in->six)
+		(void)setsockopt(in->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &yes, sizeof yes);
+	else
+		(void)setsockopt(in->fd, IPPROTO_IP, IP_PKTINFO, &yes, sizeof yes);
+}
+
+void rds_udp_add(struct rds_udp *udp, int fd, int receive_bytes)
+{
+	int family = AF_INET;
+	socklen_t len = sizeof family;
+	struct rds_addr local;
+	struct udp_socket *in = rds_calloc(1, sizeof *in);
+	in->udp = udp;
+	in->fd = fd;
+	(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+	in->six = family == AF_INET6;
+	static const struct rds_ip any_v4 = {{[10] = 0xff, [11] = 0xff}};
+	in->wildcard = rds_local_addr(fd, &local) == 0 &&
+	               (rds_ip_is_none(&local.ip) || rds_ip_equal(&local.ip, &any_v4));
+	if (in->wildcard)
+		ask_for_local_addr(in);
+	if (receive_bytes > 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+	in->event = event_new(rds_loop_base(udp->loop), fd, EV_READ | EV_PERSIST, on_readable, in);
+	if (in->event == NULL)
+		abort();
+	(void)event_add(in->event, NULL);
+	udp->sockets = rds_realloc(udp->sockets, udp->n_sockets + 1, sizeof(struct udp_socket *));
+	udp->sockets[udp->n_sockets] = in;
+	// The handle number of the socket's own address is its index + 1: sockets come first.
+	struct local own = {.socket = (uint16_t)udp->n_sockets++};
+	(void)local_handle(udp, &own);
+}
