@@ -148,3 +148,13 @@ int rds_value_hosts(const char *text, struct rds_error *err)
 	rds_strings_free(&items);
 	return rc;
 }
+
+bool rds_host_is_reachable(const char *text)
+{
+	struct rds_host_port host;
+	struct rds_ip ip;
+	struct rds_ip any_v4 = rds_ip_v4(0, 0, 0, 0);
+	if (rds_value_host(text, &host) != 0 || rds_ip_parse(host.host, &ip) != 0)
+		return true;
+	return !rds_ip_is_none(&ip) && !rds_ip_equal(&ip, &any_v4);
+}

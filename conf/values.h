@@ -42,4 +42,8 @@ int rds_value_host(const char *text, struct rds_host_port *out) __attribute__((w
 // Each item of the list is a host; -RDS_EINVAL with the bad item in *err.
 int rds_value_hosts(const char *text, struct rds_error *err) __attribute__((warn_unused_result));
 
+// false for "0.0.0.0" and "[::]": where a server listens, never where a client can go. People
+// give them to -r because they take it for a listening address.
+bool rds_host_is_reachable(const char *text);
+
 #endif

@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 
 #include <event2/dns.h>
+#include <event2/event.h>
 #include <event2/util.h>
 #include <netdb.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 
 struct rds_resolver {
+	struct event_base *base;
 	struct evdns_base *dns;
 	rds_resolve_fn on_result;
 	void *ctx;
@@ -27,14 +29,13 @@ struct rds_resolver *rds_resolver_new(struct rds_loop *loop, rds_resolve_fn on_r
 	struct rds_resolver *resolver = rds_calloc(1, sizeof *resolver);
 	resolver->on_result = on_result;
 	resolver->ctx = ctx;
-	// Without a usable resolv.conf there is still /etc/hosts.
-	resolver->dns = evdns_base_new(rds_loop_base(loop),
-	                               EVDNS_BASE_INITIALIZE_NAMESERVERS |
-	                                       EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (resolver->dns == NULL)
-		resolver->dns = evdns_base_new(rds_loop_base(loop), 0);
+	resolver->base = rds_loop_base(loop);
+	resolver->dns = evdns_base_new(resolver->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 	if (resolver->dns == NULL)
 		abort();
+	// Without a usable resolv.conf there is still /etc/hosts.
+	if (evdns_base_resolv_conf_parse(resolver->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
+		(void)evdns_base_load_hosts(resolver->dns, "/etc/hosts");
 	return resolver;
 }
 
@@ -66,5 +67,7 @@ void rds_resolver_free(struct rds_resolver *resolver)
 		return;
 	resolver->closing = true;
 	evdns_base_free(resolver->dns, 1);
+	// libevent ends pending look-ups by callbacks of their own, which must still run.
+	(void)event_base_loop(resolver->base, EVLOOP_NONBLOCK);
 	free(resolver);
 }

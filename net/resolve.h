@@ -15,7 +15,8 @@ struct rds_resolver *rds_resolver_new(struct rds_loop *loop, rds_resolve_fn on_r
 // Starts a look-up; copies name.
 void rds_resolver_look_up(struct rds_resolver *resolver, const char *name);
 
-// Look-ups that are still under way end without a result.
+// Look-ups that are still under way end without a result. Runs the loop's pending callbacks
+// once, so whatever they use must still be there.
 void rds_resolver_free(struct rds_resolver *resolver);
 
 #endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The opening of every subcommand that acts on a server: options, settings, data directory.
+#ifndef RDS_CMD_ACT_H
+#define RDS_CMD_ACT_H
+
+#include "cmd/cli.h"
+#include "cmd/instance.h"
+
+struct rds_act {
+	struct rds_settings *settings;
+	struct rds_cli_result result;
+	struct rds_datadir *dir;
+};
+
+// Returns true with *act filled; false with the exit code to leave with, all said. The chosen
+// directory stands on stderr. Close in both cases.
+bool rds_act_open(const struct rds_cli *cli, int argc, char **argv, struct rds_act *act,
+                  int *exit_code);
+
+// Finds the data directory for settings that are read already.
+bool rds_act_find(const struct rds_cli *cli, const struct rds_settings *settings,
+                  struct rds_datadir **dir, int *exit_code);
+
+void rds_act_close(struct rds_act *act);
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include "cmd/client_hosts.h"
+
+#include "core/alloc.h"
+
+#include <stdlib.h>
+
+#define DEFAULT_PORT 21116
+
+// Appends one host to a comma-separated list, with the port where it has none of its own and
+// the server's isn't the default.
+static char *append_host(char *list, const char *item, int64_t port, int64_t usual)
+{
+	struct rds_host_port host;
+	bool has_port = rds_value_host(item, &host) == 0 && host.port != 0;
+	char *longer = has_port || port == usual
+	                       ? rds_asprintf("%s%s%s", list, list[0] == '\0' ? "" : ",", item)
+	                       : rds_asprintf("%s%s%s:%lld", list, list[0] == '\0' ? "" : ",", item,
+	                                      (long long)port);
+	free(list);
+	return longer;
+}
+
+static char *host_list(const char *text, int64_t port)
+{
+	struct rds_strings items;
+	char *list = rds_strdup("");
+	rds_strings_split(text, &items);
+	for (size_t i = 0; i < items.n; i++)
+		list = append_host(list, items.items[i], port, DEFAULT_PORT);
+	rds_strings_free(&items);
+	return list;
+}
+
+// "0.0.0.0", which people write, is no relay.
+static char *relay_list(const char *text)
+{
+	struct rds_strings items;
+	char *list = rds_strdup("");
+	rds_strings_split(text, &items);
+	for (size_t i = 0; i < items.n; i++)
+		if (rds_host_is_reachable(items.items[i]))
+			list = append_host(list, items.items[i], 0, 0);
+	rds_strings_free(&items);
+	return list;
+}
+
+void rds_client_hosts(const struct rds_settings *settings, const char *key,
+                      struct rds_client_conf *out)
+{
+	*out = (struct rds_client_conf){
+	        .id_server = host_list(rds_settings_text(settings, RDS_SET_ID_SERVER),
+	                               rds_settings_number(settings, RDS_SET_PORT)),
+	        .relay_server = relay_list(rds_settings_text(settings, RDS_SET_RELAY_SERVERS)),
+	        .api_server = rds_strdup(""),
+	        .key = rds_strdup(key == NULL ? "" : key),
+	};
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// The subcommands. Each gets argv from its own name on, and returns the process's exit code.
+#ifndef RDS_CMD_CMD_H
+#define RDS_CMD_CMD_H
+
+#define RDS_EXIT_OK      0
+#define RDS_EXIT_PROBLEM 1
+#define RDS_EXIT_USAGE   2
+
+int cmd_id(int argc, char **argv);
+int cmd_relay(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_keygen(int argc, char **argv);
+int cmd_export_conf(int argc, char **argv);
+int cmd_ctl(int argc, char **argv);
+
+// The binary called by these names.
+int cmd_hbbs(int argc, char **argv);
+int cmd_hbbr(int argc, char **argv);
+
+#endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "cmd/instance.h"
+
+#include "cmd/cmd.h"
+#include "core/alloc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Where packages and guides put the data of RustDesk servers.
+static const char *const system_dirs[] = {"/var/lib/rdsrv", "/var/lib/rustdesk-server",
+                                          "/var/lib/rustdesk"};
+#define N_SYSTEM_DIRS (sizeof system_dirs / sizeof system_dirs[0])
+
+static bool holds_server(const char *dir)
+{
+	static const char *const signs[] = {"id_ed25519", "db_v2.sqlite3"};
+	bool holds = false;
+	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+		struct stat st;
+		char *path = rds_asprintf("%s/%s", dir, signs[i]);
+		holds = holds || stat(path, &st) == 0;
+		free(path);
+	}
+	return holds;
+}
+
+// The system directory that holds a server. -RDS_ENOENT, or -RDS_EINVAL for several.
+static int find_system_dir(const char **out, struct rds_error *err)
+{
+	char found[256] = "";
+	size_t n = 0;
+	for (size_t i = 0; i < N_SYSTEM_DIRS; i++) {
+		if (!holds_server(system_dirs[i]))
+			continue;
+		size_t len = strlen(found);
+		(void)snprintf(found + len, sizeof found - len, "%s%s", n > 0 ? ", " : "",
+		               system_dirs[i]);
+		*out = system_dirs[i];
+		n++;
+	}
+	if (n > 1)
+		return rds_fail(err, RDS_EINVAL,
+		                "several directories hold a server: %s; name one with --data-dir",
+		                found);
+	return n == 1 ? 0 : -RDS_ENOENT;
+}
+
+static int choose(const struct rds_settings *settings, enum rds_instance_use use,
+                  const char **dir, const char **why, struct rds_error *err)
+{
+	if (rds_settings_text(settings, RDS_SET_DATA_DIR)[0] != '\0') {
+		*dir = rds_settings_text(settings, RDS_SET_DATA_DIR);
+		*why = rds_settings_where(settings, RDS_SET_DATA_DIR);
+		return 0;
+	}
+	*dir = ".";
+	*why = "the working directory";
+	if (use == RDS_INSTANCE_SERVE_HERE)
+		return 0;
+	if (holds_server(".")) {
+		*why = "the working directory holds a server";
+		return 0;
+	}
+	int rc = find_system_dir(dir, err);
+	if (rc == 0)
+		*why = "the only system directory that holds a server";
+	if (rc != -RDS_ENOENT || use == RDS_INSTANCE_SERVE)
+		return rc == -RDS_ENOENT ? 0 : rc;
+	return rds_fail(err, RDS_ENOENT,
+	                "no server here, nor in %s, %s or %s: name its directory with --data-dir DIR "
+	                "or RDSRV_DATA_DIR",
+	                system_dirs[0], system_dirs[1], system_dirs[2]);
+}
+
+int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use use,
+                      struct rds_datadir **out, const char **why, struct rds_error *err)
+{
+	const char *dir = NULL;
+	int rc = choose(settings, use, &dir, why, err);
+	if (rc != 0)
+		return rc;
+	char *absolute = realpath(dir, NULL);
+	if (absolute == NULL)
+		return rds_fail(err, RDS_ESYS, "data directory %s: %s%s", dir, strerror(errno),
+		                errno == ENOENT ? "; make it with mkdir -m 700, or correct the name"
+		                                : "");
+	rc = rds_datadir_open(absolute, out, err);
+	free(absolute);
+	return rc;
+}
+
+int rds_instance_exit_code(int rc)
+{
+	return rc == -RDS_EINVAL ? RDS_EXIT_USAGE : RDS_EXIT_PROBLEM;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Which server a command is about: the data directory it acts on. One function finds it, for
+// every subcommand, so that what is typed anywhere acts on the server that runs.
+#ifndef RDS_CMD_INSTANCE_H
+#define RDS_CMD_INSTANCE_H
+
+#include "conf/settings.h"
+#include "keys/datadir.h"
+
+enum rds_instance_use {
+	RDS_INSTANCE_SERVE,      // may start in an empty working directory
+	RDS_INSTANCE_SERVE_HERE, // called as hbbs or hbbr: the working directory, as ever
+	RDS_INSTANCE_ACT,        // acts on a server that is there
+};
+
+// Opens the data directory: the setting data-dir; else the working directory if it holds
+// id_ed25519 or db_v2.sqlite3; else the one system directory that does. *why says in words how
+// it was chosen. Returns 0; -RDS_EINVAL if several fit; -RDS_ENOENT if none does; -RDS_ESYS.
+int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use use,
+                      struct rds_datadir **out, const char **why, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
+// The exit code that goes with a failure of rds_instance_find.
+int rds_instance_exit_code(int rc);
+
+#endif

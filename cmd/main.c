@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include "cmd/cmd.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+};
+
+static const struct command commands[] = {
+        {"serve", cmd_serve, "run the ID server and the relay in one process"},
+        {"id", cmd_id, "run the ID (rendezvous) server"},
+        {"relay", cmd_relay, "run the relay"},
+        {"keygen", cmd_keygen, "make the server's key pair"},
+        {"export-conf", cmd_export_conf, "write what clients are configured with"},
+        {"ctl", cmd_ctl, "ask a running server"},
+};
+
+// Names under which the binary is a role, as old unit and Compose files call it.
+static const struct command aliases[] = {
+        {"hbbs", cmd_hbbs, NULL},
+        {"hbbr", cmd_hbbr, NULL},
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash == NULL ? path : slash + 1;
+}
+
+static void print_usage(FILE *out)
+{
+	(void)fputs("rdsrv " RDSRV_VERSION ": a self-hosted RustDesk server\n\n"
+	            "usage: rdsrv COMMAND [options]\n\n",
+	            out);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		(void)fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+	(void)fputs("\nTo start a server whose keys and peers are kept in ./data:\n\n"
+	            "  mkdir -m 700 data && rdsrv serve --data-dir data --id-server HOST\n\n"
+	            "HOST is the name or address by which clients reach this machine. Then\n"
+	            "`rdsrv export-conf --data-dir data` says what to enter in a client.\n"
+	            "`rdsrv COMMAND --help` lists a command's options; see also rdsrv(1).\n",
+	            out);
+}
+
+static bool is_word(const char *text, const char *a, const char *b)
+{
+	return strcmp(text, a) == 0 || strcmp(text, b) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 1)
+		return RDS_EXIT_USAGE;
+	for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
+		if (strcmp(base_name(argv[0]), aliases[i].name) == 0)
+			return aliases[i].run(argc, argv);
+	if (argc < 2) {
+		print_usage(stderr);
+		return RDS_EXIT_USAGE;
+	}
+	if (is_word(argv[1], "--version", "-V")) {
+		(void)puts("rdsrv " RDSRV_VERSION);
+		return RDS_EXIT_OK;
+	}
+	if (is_word(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0) {
+		print_usage(stdout);
+		return RDS_EXIT_OK;
+	}
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	(void)fprintf(stderr, "rdsrv: there is no command \"%s\"; `rdsrv --help` lists them\n",
+	              argv[1]);
+	return RDS_EXIT_USAGE;
+}

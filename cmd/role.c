@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#include "cmd/role_private.h"
+
+#include "cmd/cmd.h"
+#include "cmd/log_sink.h"
+#include "keys/keypair.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+static void on_stop(void *ctx)
+{
+	struct role *role = ctx;
+	rds_log(RDS_LOG_INFO, "stopping", rds_field_reason(RDS_WHY_SHUTDOWN));
+	rds_loop_stop(role->loop);
+}
+
+static void on_hangup(void *ctx)
+{
+	(void)ctx;
+	rds_log_sink_reopen();
+}
+
+// Thousands of connections need as many descriptors: what the administrator allows is used.
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void warn_of_idle_settings(const struct rds_settings *settings)
+{
+	for (int i = 0; i < RDS_SET_COUNT; i++) {
+		const struct rds_setting_row *row = rds_setting_row((enum rds_setting)i);
+		if (row->no_effect != NULL && rds_settings_is_set(settings, (enum rds_setting)i))
+			rds_log(RDS_LOG_WARN, "a setting has no effect",
+			        rds_field_text("setting", row->name),
+			        rds_field_text("from",
+			                       rds_settings_where(settings, (enum rds_setting)i)),
+			        rds_field_text("because", row->no_effect));
+	}
+}
+
+static int start_loop(struct role *role, struct rds_error *err)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	if (!rds_random(&role->seed, sizeof role->seed))
+		return rds_fail(err, RDS_ECRYPTO, "no random numbers from OpenSSL");
+	int rc = rds_loop_new(&role->loop, err);
+	if (rc != 0)
+		return rc;
+	role->started_ms = rds_loop_now_ms(role->loop);
+	role->signals[0] = rds_signal_on(role->loop, SIGTERM, on_stop, role);
+	role->signals[1] = rds_signal_on(role->loop, SIGINT, on_stop, role);
+	role->signals[2] = rds_signal_on(role->loop, SIGHUP, on_hangup, role);
+	return 0;
+}
+
+static int resolve_binds(struct role *role, struct rds_error *err)
+{
+	struct rds_strings items;
+	rds_strings_split(rds_settings_text(role->settings, RDS_SET_BIND), &items);
+	int rc = rds_binds_resolve(items.items, items.n, &role->binds, err);
+	rds_strings_free(&items);
+	return rc;
+}
+
+static int start(struct role *role, struct rds_error *err)
+{
+	warn_of_idle_settings(role->settings);
+	rds_log(RDS_LOG_INFO, "data directory",
+	        rds_field_text("path", rds_datadir_path(role->dir)),
+	        rds_field_text("because", role->dir_why));
+	int rc = role_lock(role, err);
+	if (rc == 0)
+		rc = role_key_open(role, err);
+	if (rc == 0)
+		rc = start_loop(role, err);
+	if (rc == 0)
+		rc = resolve_binds(role, err);
+	if (rc == 0 && role->kind->id)
+		rc = role_id_start(role, err);
+	if (rc == 0 && role->kind->relay)
+		rc = role_relay_start(role, err);
+	if (rc == 0)
+		rc = role_control_open(role, err);
+	if (rc != 0)
+		return rc;
+	rds_listen_drop_unused();
+	role_key_log(role);
+	if (role->kind->id)
+		role_write_server_conf(role);
+	return 0;
+}
+
+// In reverse order; fine for what was never started.
+static void stop(struct role *role)
+{
+	role_control_close(role);
+	rds_relay_free(role->relay);
+	role_id_stop(role);
+	for (size_t i = 0; i < sizeof role->signals / sizeof role->signals[0]; i++)
+		rds_signal_free(role->signals[i]);
+	rds_binds_free(&role->binds);
+	rds_loop_free(role->loop);
+	rds_key_policy_free(role->key);
+	role_unlock(role);
+	rds_datadir_close(role->dir);
+}
+
+static const char *name_of(const struct rds_role_kind *kind)
+{
+	return !kind->id ? "relay" : kind->relay ? "serve" : "id";
+}
+
+// Everything between valid settings and the exit code.
+static int run(struct role *role, struct rds_error *err)
+{
+	int rc = rds_instance_find(role->settings, role->kind->use, &role->dir, &role->dir_why, err);
+	if (rc != 0)
+		return rds_instance_exit_code(rc);
+	rc = start(role, err);
+	if (rc == 0) {
+		rds_log(RDS_LOG_INFO, "ready", rds_field_text("role", name_of(role->kind)),
+		        rds_field_text("version", RDSRV_VERSION));
+		if (rds_loop_run(role->loop) != 0)
+			rc = rds_fail(err, RDS_ESYS, "the event loop failed");
+	}
+	stop(role);
+	if (rc == 0)
+		rds_log(RDS_LOG_INFO, "stopped", rds_field_text("role", name_of(role->kind)));
+	return rc == 0 ? RDS_EXIT_OK : rc == -RDS_EINVAL ? RDS_EXIT_USAGE : RDS_EXIT_PROBLEM;
+}
+
+enum { OPTION_TEST_CONFIG, OPTION_GENERATE };
+
+int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
+{
+	struct rds_error err = {""};
+	struct rds_cli_result result;
+	struct role role = {.kind = kind, .settings = rds_settings_new()};
+	role.controls[0].lock_fd = role.controls[1].lock_fd = -1;
+	int code = RDS_EXIT_USAGE;
+	int rc = rds_cli_parse(&kind->cli, argc, argv, role.settings, &result, &err);
+	if (rc == 0 && result.first_argument < argc)
+		rc = rds_fail(&err, RDS_EINVAL, "unexpected \"%s\"; see %s --help",
+		              argv[result.first_argument], kind->cli.name);
+	if (rc == 0)
+		rc = rds_cli_read_layers(role.settings, &err);
+	if (rc == 1) {
+		code = RDS_EXIT_OK;
+	} else if (rc == 0 && result.values[OPTION_TEST_CONFIG] != NULL) {
+		rds_cli_print_settings(role.settings);
+		code = RDS_EXIT_OK;
+	} else if (rc == 0 && kind->generate != NULL && result.values[OPTION_GENERATE] != NULL) {
+		code = kind->generate(&kind->cli, role.settings);
+	} else if (rc == 0 && (rc = rds_log_sink_open(role.settings, &err)) != 0) {
+		code = RDS_EXIT_PROBLEM;
+	} else if (rc == 0) {
+		code = run(&role, &err);
+	}
+	if (err.text[0] != '\0' && code != RDS_EXIT_OK)
+		rds_cli_complain(&kind->cli, &err);
+	rds_log_sink_close();
+	rds_settings_free(role.settings);
+	return code;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// The data directory's server.conf: what the first start leaves for clients.
+#include "cmd/role_private.h"
+
+#include "cmd/client_hosts.h"
+#include "core/alloc.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FILE_NAME "server.conf"
+
+static const char guessed[] =
+        "# id_server is this machine's own name: change it to the name or address by which clients\n"
+        "# reach this server, here and with --id-server.\n";
+
+// This machine's name, where no setting says what clients call it.
+static void guess_id_server(const struct role *role, struct rds_client_conf *conf)
+{
+	char name[256] = "";
+	struct rds_host_port host;
+	(void)gethostname(name, sizeof name - 1);
+	int64_t port = rds_settings_number(role->settings, RDS_SET_PORT);
+	free(conf->id_server);
+	conf->id_server = rds_value_host(name, &host) != 0 ? rds_strdup("localhost")
+	                  : port == 21116                  ? rds_strdup(name)
+	                                                   : rds_asprintf("%s:%d", name, (int)port);
+}
+
+// Not being able to write it stops nobody from connecting: a warning.
+void role_write_server_conf(struct role *role)
+{
+	struct rds_error err;
+	struct rds_client_conf conf;
+	if (rds_datadir_has(role->dir, FILE_NAME))
+		return;
+	rds_client_hosts(role->settings, rds_key_policy_client_text(role->key), &conf);
+	bool guess = conf.id_server[0] == '\0';
+	if (guess)
+		guess_id_server(role, &conf);
+	char *text = rds_client_conf_server_conf(&conf, guess ? guessed : NULL);
+	int rc = rds_datadir_write(role->dir, FILE_NAME, 0644, RDS_WRITE_NEW, rds_view_text(text),
+	                           &err);
+	if (rc == 0)
+		rds_log(RDS_LOG_INFO, "wrote " FILE_NAME, rds_field_text("id_server", conf.id_server),
+		        rds_field_text("guessed", guess ? "yes: see the comment in it" : "no"));
+	else if (rc != -RDS_EEXIST)
+		rds_log(RDS_LOG_WARN, "could not write " FILE_NAME, rds_field_text("why", err.text));
+	free(text);
+	rds_client_conf_clear(&conf);
+}

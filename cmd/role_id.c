@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// Starting the ID server: settings become the rules' configuration.
+#include "cmd/role_private.h"
+
+#include "core/alloc.h"
+
+#include <stdlib.h>
+
+static void add_udp(struct role *role, int fd)
+{
+	rds_id_service_add_udp(role->id, fd,
+	                       (int)rds_settings_number(role->settings, RDS_SET_RMEM));
+}
+
+static void add_main(struct role *role, int fd)
+{
+	rds_id_service_add_tcp(role->id, fd, RDS_DOOR_MAIN);
+}
+
+static void add_nat(struct role *role, int fd)
+{
+	rds_id_service_add_tcp(role->id, fd, RDS_DOOR_NAT);
+}
+
+static struct rds_view *views_of(const struct rds_strings *strings)
+{
+	struct rds_view *views = rds_calloc(strings->n, sizeof *views);
+	for (size_t i = 0; i < strings->n; i++)
+		views[i] = rds_view_text(strings->items[i]);
+	return views;
+}
+
+static void read_relays(struct role *role)
+{
+	struct rds_strings all;
+	rds_strings_split(rds_settings_text(role->settings, RDS_SET_RELAY_SERVERS), &all);
+	for (size_t i = 0; i < all.n; i++) {
+		if (rds_host_is_reachable(all.items[i])) {
+			role->relay_names.items =
+			        rds_realloc(role->relay_names.items, role->relay_names.n + 1,
+			                    sizeof *role->relay_names.items);
+			role->relay_names.items[role->relay_names.n++] = rds_strdup(all.items[i]);
+			continue;
+		}
+		rds_log(RDS_LOG_WARN,
+		        "not handed out as a relay: no client can reach this address; -r is what "
+		        "clients are told, not where the server listens",
+		        rds_field_text("relay", all.items[i]));
+	}
+	rds_strings_free(&all);
+	role->relay_views = views_of(&role->relay_names);
+}
+
+static void on_resolved(void *ctx, const char *name, const char *why)
+{
+	(void)ctx;
+	if (why != NULL)
+		rds_log(RDS_LOG_WARN,
+		        "a relay's name does not resolve here; it is handed out all the same, since "
+		        "clients resolve it",
+		        rds_field_text("relay", name), rds_field_text("why", why));
+}
+
+static void look_up_relays(struct role *role)
+{
+	struct rds_ip ip;
+	role->resolver = rds_resolver_new(role->loop, on_resolved, role);
+	for (size_t i = 0; i < role->relay_names.n; i++) {
+		struct rds_host_port host;
+		if (rds_value_host(role->relay_names.items[i], &host) == 0 &&
+		    rds_ip_parse(host.host, &ip) != 0)
+			rds_resolver_look_up(role->resolver, host.host);
+	}
+}
+
+// Clients that are told no relay go to the ID host's port N+1: say so where nothing is there.
+static void warn_of_missing_relay(const struct role *role)
+{
+	const struct rds_settings *settings = role->settings;
+	uint16_t expected = (uint16_t)(rds_settings_number(settings, RDS_SET_PORT) + 1);
+	uint16_t ours = rds_settings_port(settings, RDS_SET_RELAY_PORT);
+	if (role->relay_names.n == 0 && role->kind->relay && ours != expected)
+		rds_log(RDS_LOG_WARN,
+		        "clients will look for the relay at another port: name it with -r HOST:PORT",
+		        rds_field_uint("they_try", expected), rds_field_uint("relay_port", ours));
+}
+
+static int read_lists(struct role *role, struct rds_error *err)
+{
+	const struct rds_settings *settings = role->settings;
+	int rc = rds_value_cidrs(rds_settings_text(settings, RDS_SET_MASK), &role->lan, err);
+	if (rc == 0)
+		rc = rds_value_cidrs(rds_settings_text(settings, RDS_SET_LIMIT_EXEMPT),
+		                     &role->exempt, err);
+	rds_strings_split(rds_settings_text(settings, RDS_SET_RENDEZVOUS_SERVERS),
+	                  &role->server_names);
+	role->server_views = views_of(&role->server_names);
+	read_relays(role);
+	warn_of_missing_relay(role);
+	return rc;
+}
+
+static struct rds_rendezvous_config rules_config(const struct role *role)
+{
+	const struct rds_settings *s = role->settings;
+	const char *url = rds_settings_text(s, RDS_SET_SOFTWARE_URL);
+	return (struct rds_rendezvous_config){
+	        .seed = role->seed,
+	        .lan = role->lan.items,
+	        .n_lan = role->lan.n,
+	        .always_use_relay = rds_settings_number(s, RDS_SET_ALWAYS_USE_RELAY) != 0,
+	        .relays = role->relay_views,
+	        .n_relays = role->relay_names.n,
+	        .serial = (int32_t)rds_settings_number(s, RDS_SET_SERIAL),
+	        .rendezvous_servers = role->server_views,
+	        .n_rendezvous_servers = role->server_names.n,
+	        .software_url = url[0] == '\0' ? NULL : url,
+	        .limits = {.per_minute = (uint32_t)rds_settings_number(
+	                           s, RDS_SET_LIMIT_REGISTER_MINUTE),
+	                   .ids_per_day =
+	                           (uint32_t)rds_settings_number(s, RDS_SET_LIMIT_IDS_DAY),
+	                   .exempt = role->exempt.items,
+	                   .n_exempt = role->exempt.n},
+	};
+}
+
+// hbbs writes paths as they are; a URL form is understood too.
+static char *database_path(const struct role *role)
+{
+	static const char scheme[] = "sqlite://";
+	const char *text = rds_settings_text(role->settings, RDS_SET_DB_URL);
+	if (strncmp(text, scheme, sizeof scheme - 1) == 0)
+		text += sizeof scheme - 1;
+	return text[0] != '\0' ? rds_strdup(text)
+	                       : rds_asprintf("%s/db_v2.sqlite3", rds_datadir_path(role->dir));
+}
+
+int role_id_start(struct role *role, struct rds_error *err)
+{
+	const struct rds_settings *settings = role->settings;
+	int rc = read_lists(role, err);
+	if (rc != 0)
+		return rc;
+	struct rds_rendezvous_config config = rules_config(role);
+	struct rds_key_hooks hooks = role_key_hooks(role);
+	role->id = rds_id_service_new(role->loop, &config, &hooks);
+	char *path = database_path(role);
+	rc = rds_id_service_open_store(role->id, path, err);
+	if (rc == 0) {
+		struct rds_id_status status;
+		rds_id_service_status(role->id, &status);
+		rds_log(RDS_LOG_INFO, "peers on file", rds_field_uint("peers", status.rules.peers),
+		        rds_field_text("database", path));
+	}
+	free(path);
+	uint16_t port = (uint16_t)rds_settings_number(settings, RDS_SET_PORT);
+	uint16_t nat_port = rds_settings_port(settings, RDS_SET_NAT_PORT);
+	if (rc == 0)
+		rc = role_listen(role, "id", RDS_UDP, port, add_udp, err);
+	if (rc == 0)
+		rc = role_listen(role, "id", RDS_TCP, port, add_main, err);
+	if (rc == 0)
+		rc = role_listen(role, "id", RDS_TCP, nat_port, add_nat, err);
+	if (rc == 0)
+		look_up_relays(role);
+	return rc;
+}
+
+void role_id_stop(struct role *role)
+{
+	rds_resolver_free(role->resolver);
+	rds_id_service_free(role->id);
+	rds_strings_free(&role->relay_names);
+	rds_strings_free(&role->server_names);
+	rds_cidrs_free(&role->lan);
+	rds_cidrs_free(&role->exempt);
+	free(role->relay_views);
+	free(role->server_views);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// A role's key: how it comes by it, and the callbacks by which core and net reach it.
+#include "cmd/role_private.h"
+
+#include "keys/keypair.h"
+
+int role_key_open(struct role *role, struct rds_error *err)
+{
+	struct rds_key_request request = {
+	        .option = rds_settings_is_set(role->settings, RDS_SET_KEY)
+	                          ? rds_settings_text(role->settings, RDS_SET_KEY)
+	                          : NULL,
+	        .otherwise = role->kind->key_default,
+	        .signs = role->kind->id,
+	};
+	int rc = rds_key_policy_open(role->dir, &request, &role->key, err);
+	if (rc == 0 && !role->kind->id && rds_key_policy_made(role->key))
+		rds_log(RDS_LOG_WARN,
+		        "this relay has a key of its own: if its ID server runs elsewhere, or from "
+		        "another directory, give it that server's public key",
+		        rds_field_text("run", "rdsrv relay -k PUBLIC"));
+	return rc;
+}
+
+static enum rds_key_verdict check(void *ctx, struct rds_view licence_key)
+{
+	const struct role *role = ctx;
+	return rds_key_policy_check(role->key, licence_key);
+}
+
+static bool sign(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
+{
+	const struct role *role = ctx;
+	return rds_key_policy_sign(role->key, bytes, signature);
+}
+
+static void refused(void *ctx, enum rds_key_verdict verdict, struct rds_view licence_key,
+                    struct rds_view id, const struct rds_addr *from)
+{
+	struct role *role = ctx;
+	uint64_t held_back;
+	char ours[RDS_FINGERPRINT_TEXT];
+	char theirs[RDS_FINGERPRINT_TEXT];
+	if (!rds_log_limit_pass(&role->key_refusals, rds_loop_now_ms(role->loop), &held_back))
+		return;
+	rds_fingerprint(rds_view_text(rds_key_policy_enforced(role->key)), ours);
+	rds_fingerprint(licence_key, theirs);
+	rds_log(RDS_LOG_WARN, "key refused",
+	        rds_field_reason(verdict == RDS_KEY_ABSENT ? RDS_WHY_KEY_ABSENT : RDS_WHY_KEY_WRONG),
+	        rds_field_text("client_has", theirs), rds_field_text("server_has", ours),
+	        rds_field_bytes("id", id), rds_field_addr("from", from),
+	        rds_field_uint("not_logged_before", held_back));
+}
+
+struct rds_key_hooks role_key_hooks(struct role *role)
+{
+	return (struct rds_key_hooks){
+	        .ctx = role, .check = check, .refused = refused, .sign = sign};
+}
+
+void role_key_log(const struct role *role)
+{
+	const char *text = rds_key_policy_client_text(role->key);
+	char fingerprint[RDS_FINGERPRINT_TEXT];
+	if (text == NULL)
+		return;
+	rds_fingerprint(rds_view_text(text), fingerprint);
+	rds_log(RDS_LOG_INFO, "server key", rds_field_text("key", text),
+	        rds_field_text("fingerprint", fingerprint),
+	        rds_field_text("enforced",
+	                       rds_key_policy_enforced(role->key) != NULL ? "yes" : "no"));
+}

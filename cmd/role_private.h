@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// Shared by the role*.c files and nobody else.
+#ifndef RDS_CMD_ROLE_PRIVATE_H
+#define RDS_CMD_ROLE_PRIVATE_H
+
+#include "cmd/role.h"
+#include "conf/client_conf.h"
+#include "core/log.h"
+#include "net/control.h"
+#include "net/id_service.h"
+#include "net/listen.h"
+#include "net/relay.h"
+#include "net/resolve.h"
+
+// A control socket and which role it speaks for.
+struct role_control {
+	struct role *role;
+	const char *name; // "id", "relay"
+	int lock_fd;
+	struct rds_control *control;
+};
+
+struct role {
+	const struct rds_role_kind *kind;
+	struct rds_settings *settings;
+	struct rds_datadir *dir;
+	const char *dir_why;
+	struct rds_loop *loop;
+	struct rds_signal *signals[3];
+	struct rds_seed seed;
+	struct rds_binds binds;
+	struct role_control controls[2];
+	uint64_t started_ms;
+
+	struct rds_key_policy *key;
+	struct rds_log_limit key_refusals;
+
+	// ID server
+	struct rds_id_service *id;
+	struct rds_strings relay_names; // as they are handed out
+	struct rds_view *relay_views;
+	struct rds_strings server_names;
+	struct rds_view *server_views;
+	struct rds_cidrs lan;
+	struct rds_cidrs exempt;
+	struct rds_resolver *resolver;
+
+	// relay
+	struct rds_relay *relay;
+};
+
+// role_id.c
+int role_id_start(struct role *role, struct rds_error *err);
+void role_id_stop(struct role *role);
+
+// role_relay.c
+int role_relay_start(struct role *role, struct rds_error *err);
+
+// role_key.c: the key, and what net and core see of it.
+int role_key_open(struct role *role, struct rds_error *err);
+struct rds_key_hooks role_key_hooks(struct role *role);
+void role_key_log(const struct role *role);
+
+// role_listen.c: opens one port on every address of `bind` and hands each socket to `add`.
+typedef void (*role_add_fn)(struct role *role, int fd);
+int role_listen(struct role *role, const char *name, enum rds_proto proto, uint16_t port,
+                role_add_fn add, struct rds_error *err);
+
+// role_control.c
+int role_lock(struct role *role, struct rds_error *err);
+int role_control_open(struct role *role, struct rds_error *err);
+void role_control_close(struct role *role);
+void role_unlock(struct role *role);
+
+// role_conf.c: the data directory's server.conf, written where there is none.
+void role_write_server_conf(struct role *role);
+
+#endif
