@@ -14,7 +14,7 @@ NANOPB ?= $(shell command -v nanopb_generator || command -v nanopb_generator.py)
 INSTALL ?= install
 Q := $(if $(V),,@)
 
-PKGS := libevent_extra libevent_core libcrypto libcjson sqlite3
+PKGS := libevent_extra libevent_core libcrypto libsodium libcjson sqlite3
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	$(if $(WERROR),-Werror)

@@ -3,6 +3,7 @@
 #include "cmd/role_private.h"
 
 #include "core/alloc.h"
+#include "core/limits.h"
 
 #include <stdlib.h>
 
@@ -111,6 +112,7 @@ static struct rds_rendezvous_config rules_config(const struct role *role)
 	        .always_use_relay = rds_settings_number(s, RDS_SET_ALWAYS_USE_RELAY) != 0,
 	        .relays = role->relay_views,
 	        .n_relays = role->relay_names.n,
+	        .keep_alive_sec = RDS_KEEP_ALIVE_SEC,
 	        .serial = (int32_t)rds_settings_number(s, RDS_SET_SERIAL),
 	        .rendezvous_servers = role->server_views,
 	        .n_rendezvous_servers = role->server_names.n,
@@ -143,7 +145,8 @@ int role_id_start(struct role *role, struct rds_error *err)
 		return rc;
 	struct rds_rendezvous_config config = rules_config(role);
 	struct rds_key_hooks hooks = role_key_hooks(role);
-	role->id = rds_id_service_new(role->loop, &config, &hooks);
+	struct rds_secure_hooks secure;
+	role->id = rds_id_service_new(role->loop, &config, &hooks, role_secure_open(role, &secure));
 	char *path = database_path(role);
 	rc = rds_id_service_open_store(role->id, path, err);
 	if (rc == 0) {
@@ -170,6 +173,7 @@ void role_id_stop(struct role *role)
 {
 	rds_resolver_free(role->resolver);
 	rds_id_service_free(role->id);
+	rds_offerer_free(role->offerer);
 	rds_strings_free(&role->relay_names);
 	rds_strings_free(&role->server_names);
 	rds_cidrs_free(&role->lan);

@@ -70,3 +70,35 @@ void role_key_log(const struct role *role)
 	        rds_field_text("enforced",
 	                       rds_key_policy_enforced(role->key) != NULL ? "yes" : "no"));
 }
+
+static struct rds_view offer(void *ctx, uint64_t now_ms)
+{
+	return rds_offerer_offer(ctx, now_ms);
+}
+
+static struct rds_channel *accept_answer(void *ctx, uint64_t now_ms, struct rds_view payload)
+{
+	return rds_offerer_accept(ctx, now_ms, payload);
+}
+
+const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_secure_hooks *hooks)
+{
+	struct rds_key_hooks keys = role_key_hooks(role);
+	bool wanted = rds_settings_number(role->settings, RDS_SET_SECURE_TCP) != 0;
+	if (!wanted || !rds_key_policy_signs(role->key)) {
+		rds_log(RDS_LOG_WARN,
+		        "no secure channel on TCP: clients behind proxies can't register, and "
+		        "logged-in ones can't connect",
+		        rds_field_text("because", wanted ? "there is no key to sign its offer with"
+		                                         : "secure-tcp is off"));
+		return NULL;
+	}
+	role->offerer = rds_offerer_new(&keys, NULL);
+	*hooks = (struct rds_secure_hooks){.ctx = role->offerer,
+	                                   .offer = offer,
+	                                   .accept = accept_answer,
+	                                   .open = rds_channel_open,
+	                                   .seal = rds_channel_seal,
+	                                   .free = rds_channel_free};
+	return hooks;
+}

@@ -5,6 +5,7 @@
 
 #include "cmd/role.h"
 #include "conf/client_conf.h"
+#include "keys/secure_channel.h"
 #include "core/log.h"
 #include "net/control.h"
 #include "net/id_service.h"
@@ -36,6 +37,7 @@ struct role {
 	struct rds_log_limit key_refusals;
 
 	// ID server
+	struct rds_offerer *offerer; // of the secure channel; NULL: none is offered
 	struct rds_id_service *id;
 	struct rds_strings relay_names; // as they are handed out
 	struct rds_view *relay_views;
@@ -60,6 +62,8 @@ int role_relay_start(struct role *role, struct rds_error *err);
 int role_key_open(struct role *role, struct rds_error *err);
 struct rds_key_hooks role_key_hooks(struct role *role);
 void role_key_log(const struct role *role);
+// Starts offering the secure channel if settings and key allow it; NULL: they don't.
+const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_secure_hooks *hooks);
 
 // role_listen.c: opens one port on every address of `bind` and hands each socket to `add`.
 typedef void (*role_add_fn)(struct role *role, int fd);

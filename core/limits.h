@@ -48,6 +48,11 @@
 // requests (section 7).
 #define RDS_CONN_IDLE_MS 30000
 
+// Registered connections: a heartbeat when nothing was sent for so long (section 5 point 4;
+// reverse proxies cut silent connections after 60 s), and how many may go unanswered.
+#define RDS_KEEP_ALIVE_SEC      30
+#define RDS_HEARTBEATS_UNANSWERED 2
+
 // After our last byte, how long a connection may take to read it and close.
 #define RDS_CONN_LINGER_MS 5000
 

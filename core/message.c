@@ -46,6 +46,15 @@ int rds_message_decode(struct rds_view payload, rds_message *msg)
 	return msg->which_member != 0 ? 0 : -RDS_EKIND;
 }
 
+uint32_t rds_message_peek(struct rds_view payload)
+{
+	pb_istream_t in = pb_istream_from_buffer(payload.data, payload.len);
+	pb_wire_type_t type;
+	uint32_t tag;
+	bool eof;
+	return pb_decode_tag(&in, &type, &tag, &eof) && type == PB_WT_STRING ? tag : 0;
+}
+
 long rds_message_encode(const rds_message *msg, uint8_t *out, size_t cap)
 {
 	pb_ostream_t stream = pb_ostream_from_buffer(out, cap);

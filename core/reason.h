@@ -13,6 +13,9 @@
 	X(DONE, "done", "everything was said; closed by us")                                \
 	X(IDLE, "idle", "nothing arrived for too long")                                     \
 	X(HANDSHAKE_TIMEOUT, "no-message", "no first message in time")                      \
+	X(REPLACED, "replaced", "the same id has registered anew elsewhere")                \
+	X(NO_HEARTBEAT, "no-heartbeat", "heartbeats went unanswered")                       \
+	X(CHANNEL_BROKEN, "channel-broken", "a secure channel's payload does not open")     \
 	X(SHUTDOWN, "shutdown", "the server stops")                                         \
 	X(MALFORMED, "malformed", "a payload that does not parse")                          \
 	X(UNKNOWN_MESSAGE, "unknown-message", "a message that this port does not serve")    \
@@ -29,6 +32,8 @@
 	X(ID_OFFLINE, "id-offline", "an id that is not online")                             \
 	X(ID_SHORT, "id-too-short", "an id under 6 bytes")                                  \
 	X(ID_INVALID, "id-invalid", "an id too long, or with bytes that ids can't have")    \
+	X(ID_TAKEN, "id-taken", "a change to an id that another machine has")               \
+	X(NEW_ID_INVALID, "new-id-invalid", "a change to an id of a form that ids can't have") \
 	X(UUID_MISMATCH, "uuid-mismatch", "an id on file with another uuid")                \
 	X(PK_AND_IP_DIFFER, "pk-and-ip-differ", "both the public key and the IP are new")   \
 	X(ID_TOO_FREQUENT, "id-too-frequent", "too many tries for one id")                  \

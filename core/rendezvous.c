@@ -17,6 +17,7 @@ struct rds_rendezvous *rds_rendezvous_new(const struct rds_rendezvous_config *co
 	rds_registry_init(&rules->peers, &config->seed);
 	rds_waits_init(&rules->waits, &config->seed);
 	rds_table_init(&rules->stores);
+	rds_table_init(&rules->peers_by_conn);
 	rules->limits = rds_register_limits_new(&config->limits, &config->seed);
 	rules->next_ticket = 1;
 	return rules;
@@ -26,7 +27,8 @@ void rds_rendezvous_free(struct rds_rendezvous *rules)
 {
 	if (rules == NULL)
 		return;
-	rendezvous_registration_clear(rules);
+	rendezvous_pending_clear(rules);
+	rds_table_clear(&rules->peers_by_conn);
 	rds_register_limits_free(rules->limits);
 	rds_waits_clear(&rules->waits);
 	rds_registry_clear(&rules->peers);
@@ -46,7 +48,8 @@ int rds_rendezvous_load(struct rds_rendezvous *rules, const struct rds_peer_row 
 }
 
 #define DOOR(name) (1U << RDS_DOOR_##name)
-#define DOOR_ANY   (DOOR(UDP) | DOOR(MAIN) | DOOR(NAT))
+#define DOOR_CONN  (DOOR(MAIN) | DOOR(WEBSOCKET)) // where clients converse
+#define DOOR_ANY   (DOOR(UDP) | DOOR(NAT) | DOOR_CONN)
 
 // Which messages are served at which doors (section 1), and by whom. NULL: known, but of no use
 // to a server, or not served yet.
@@ -54,21 +57,21 @@ static const struct {
 	rds_handler_fn handle;
 	unsigned doors;
 } handlers[] = {
-        [rds_RendezvousMessage_register_peer_tag] = {rendezvous_register_peer, DOOR(UDP)},
-        [rds_RendezvousMessage_register_pk_tag] = {rendezvous_register_pk, DOOR(UDP) | DOOR(MAIN)},
-        [rds_RendezvousMessage_punch_hole_request_tag] = {rendezvous_punch_hole_request,
-                                                          DOOR(MAIN)},
-        [rds_RendezvousMessage_punch_hole_sent_tag] = {rendezvous_punch_hole_sent,
-                                                       DOOR(UDP) | DOOR(MAIN)},
-        [rds_RendezvousMessage_local_addr_tag] = {rendezvous_local_addr, DOOR(UDP) | DOOR(MAIN)},
-        [rds_RendezvousMessage_request_relay_tag] = {rendezvous_request_relay, DOOR(MAIN)},
-        [rds_RendezvousMessage_relay_response_tag] = {rendezvous_relay_response, DOOR(MAIN)},
-        [rds_RendezvousMessage_test_nat_request_tag] = {rendezvous_test_nat, DOOR_ANY},
-        [rds_RendezvousMessage_online_request_tag] = {rendezvous_online_request,
-                                                      DOOR(MAIN) | DOOR(NAT)},
-        [rds_RendezvousMessage_software_update_tag] = {rendezvous_software_update,
-                                                       DOOR(UDP) | DOOR(MAIN)},
+#define ROW(name, fn, doors) [rds_RendezvousMessage_##name##_tag] = {rendezvous_##fn, doors}
+        ROW(register_peer, register_peer, DOOR(UDP)),
+        ROW(register_pk, register_pk, DOOR(UDP) | DOOR_CONN),
+        ROW(punch_hole_request, punch_hole_request, DOOR_CONN),
+        ROW(punch_hole_sent, punch_hole_sent, DOOR(UDP) | DOOR_CONN),
+        ROW(local_addr, local_addr, DOOR(UDP) | DOOR_CONN),
+        ROW(request_relay, request_relay, DOOR_CONN),
+        ROW(relay_response, relay_response, DOOR_CONN),
+        ROW(test_nat_request, test_nat, DOOR_ANY),
+        ROW(online_request, online_request, DOOR(NAT) | DOOR_CONN),
+        ROW(software_update, software_update, DOOR(UDP) | DOOR_CONN),
+        ROW(health_check, health_check, DOOR_CONN),
+        ROW(http_proxy_request, http_proxy, DOOR_CONN),
         [rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
+#undef ROW
 };
 
 // Section 2, Payload: ignored on UDP, the end of a connection elsewhere.
@@ -107,6 +110,7 @@ void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
 void rds_rendezvous_closed(struct rds_rendezvous *rules, uint64_t conn)
 {
 	rds_waits_end_conn(&rules->waits, conn);
+	rendezvous_unregister_conn(rules, conn);
 }
 
 void rendezvous_reply(struct rds_rendezvous *rules, const struct rds_source *to,
@@ -125,9 +129,13 @@ void rendezvous_reply(struct rds_rendezvous *rules, const struct rds_source *to,
 void rendezvous_send_to_peer(struct rds_rendezvous *rules, const struct rds_peer *peer,
                              const rds_message *msg)
 {
-	struct rds_source to = {.door = RDS_DOOR_UDP, .path = peer->path};
+	struct rds_source to = {.door = peer->conn == 0 ? RDS_DOOR_UDP : RDS_DOOR_MAIN,
+	                        .conn = peer->conn,
+	                        .path = peer->path};
 	rendezvous_reply(rules, &to, msg);
 }
+
+static const char *const door_names[] = {"udp", "tcp", "tcp", "websocket"};
 
 void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *in,
                        enum rds_reason why, struct rds_view id)
@@ -140,13 +148,13 @@ void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *
 	rds_log(RDS_LOG_INFO, "refused", rds_field_reason(why),
 	        rds_field_text("meaning", rds_reason_text(why)), rds_field_bytes("id", id),
 	        rds_field_addr("from", &in->from->path.remote),
-	        rds_field_text("by", in->from->door == RDS_DOOR_UDP ? "udp" : "tcp"),
+	        rds_field_text("by", door_names[in->from->door]),
 	        rds_field_uint("not_logged_before", held_back));
 }
 
 bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms)
 {
-	return peer->seen_ms != 0 && now_ms - peer->seen_ms < RDS_ONLINE_MS;
+	return peer->conn != 0 || (peer->seen_ms != 0 && now_ms - peer->seen_ms < RDS_ONLINE_MS);
 }
 
 struct rds_peer *rendezvous_find(const struct rds_rendezvous *rules, struct rds_view id)

@@ -16,6 +16,7 @@ enum rds_door {
 	RDS_DOOR_UDP,  // N
 	RDS_DOOR_MAIN, // N, TCP
 	RDS_DOOR_NAT,  // N-1, TCP
+	RDS_DOOR_WEBSOCKET, // N+2
 };
 
 // Who sent a message and how to answer.
@@ -32,8 +33,13 @@ struct rds_host {
 	void (*send_payload)(void *ctx, uint64_t conn, struct rds_view payload);
 	// Closes once what was sent has gone out. A conn that is gone already is no error.
 	void (*close_conn)(void *ctx, uint64_t conn, enum rds_reason why);
+	// This connection stays: heartbeats keep it alive (section 5 point 4), not requests. false
+	// if it is gone already.
+	bool (*keep_conn)(void *ctx, uint64_t conn);
 	// As rds_store_put; the result goes to rds_rendezvous_stored.
 	int (*store)(void *ctx, const struct rds_peer_row *row, uint64_t ticket);
+	// As rds_store_rename.
+	int (*rename)(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket);
 	struct rds_key_hooks keys;
 };
 
@@ -49,6 +55,7 @@ struct rds_rendezvous_config {
 	const struct rds_view *rendezvous_servers;
 	size_t n_rendezvous_servers;
 	const char *software_url; // NULL: none
+	int32_t keep_alive_sec;   // told to clients that register over connections
 	struct rds_register_limits_config limits;
 };
 

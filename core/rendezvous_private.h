@@ -14,7 +14,8 @@ struct rds_rendezvous {
 	struct rds_registry peers;
 	struct rds_register_limits *limits;
 	struct rds_waits waits;
-	struct rds_table stores; // struct pending_store, by ticket
+	struct rds_table peers_by_conn; // those that are registered at connections
+	struct rds_table stores;        // struct rds_pending, by ticket
 	uint64_t next_ticket;
 	size_t next_relay;
 	struct rds_counters counters;
@@ -28,6 +29,26 @@ struct rds_incoming {
 	struct rds_view payload;
 	const rds_message *msg;
 };
+
+// A registration or change of id on its way to the disk.
+struct rds_pending {
+	uint64_t ticket;
+	struct rds_source from;
+	bool changes_id;
+	uint16_t id_len;
+	uint16_t second_len;
+	uint8_t bytes[]; // the id, then the pk, or of a change of id the old one
+};
+
+static inline struct rds_view rendezvous_pending_id(const struct rds_pending *pending)
+{
+	return rds_view_of(pending->bytes, pending->id_len);
+}
+
+static inline struct rds_view rendezvous_pending_second(const struct rds_pending *pending)
+{
+	return rds_view_of(pending->bytes + pending->id_len, pending->second_len);
+}
 
 typedef void (*rds_handler_fn)(struct rds_rendezvous *rules, const struct rds_incoming *in);
 
@@ -48,11 +69,28 @@ bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms);
 // The peer of that id if its row is on disk, else NULL.
 struct rds_peer *rendezvous_find(const struct rds_rendezvous *rules, struct rds_view id);
 
-void rendezvous_registration_clear(struct rds_rendezvous *rules);
+// rendezvous_pending.c. NULL: too many.
+struct rds_pending *rendezvous_pending_new(struct rds_rendezvous *rules,
+                                           const struct rds_source *from, struct rds_view id,
+                                           struct rds_view second);
+void rendezvous_pending_free(struct rds_rendezvous *rules, struct rds_pending *pending);
+void rendezvous_pending_clear(struct rds_rendezvous *rules);
 
-// rendezvous_register.c: section 4.
+// rendezvous_register.c: sections 4 and 5.
 void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incoming *in);
+
+void rendezvous_answer_register_pk(struct rds_rendezvous *rules, const struct rds_source *to,
+                                   enum rds_reason why);
+void rendezvous_registered(struct rds_rendezvous *rules, uint64_t now_ms,
+                           const struct rds_pending *pending, bool ok);
+// The peer, or whoever is registered at conn, is offline from now on.
+void rendezvous_unregister(struct rds_rendezvous *rules, struct rds_peer *peer);
+void rendezvous_unregister_conn(struct rds_rendezvous *rules, uint64_t conn);
+
+// rendezvous_change_id.c: section 5.
+void rendezvous_change_id(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pending *pending, bool ok);
 
 // rendezvous_request.c: section 7, what A says.
 void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rds_incoming *in);
@@ -66,6 +104,8 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 // rendezvous_query.c: section 7, NAT test and online query; section 4 point 7.
 void rendezvous_test_nat(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_online_request(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_health_check(struct rds_rendezvous *rules, const struct rds_incoming *in);
+void rendezvous_http_proxy(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_software_update(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_config_update(struct rds_rendezvous *rules, const struct rds_incoming *in);
 

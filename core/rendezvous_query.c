@@ -130,3 +130,21 @@ void rendezvous_software_update(struct rds_rendezvous *rules, const struct rds_i
 	}
 	rendezvous_reply(rules, in->from, &msg);
 }
+
+// A logged-in client holds this connection for the length of a session (section 7): its end is
+// what counts, and heartbeats find it.
+void rendezvous_health_check(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	(void)rules->host.keep_conn(rules->host.ctx, in->from->conn);
+}
+
+// The client's HTTP API by way of this port (section 7). There is none here, and the client asks
+// every few seconds: so it is told at once.
+void rendezvous_http_proxy(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	static const char text[] = "this server has no HTTP API";
+	rds_message msg = {.which_member = rds_RendezvousMessage_http_proxy_response_tag};
+	msg.member.http_proxy_response.status = 501;
+	(void)rds_set(&msg.member.http_proxy_response.error, rds_view_text(text));
+	rendezvous_reply(rules, in->from, &msg);
+}

@@ -2,46 +2,60 @@
 // Registration (protocol.md section 4).
 #include "core/rendezvous_private.h"
 
-#include "core/alloc.h"
 #include "core/text.h"
 
-#include <stdlib.h>
-
-// A registration on its way to the disk.
-struct pending_store {
-	uint64_t ticket;
-	struct rds_source from;
-	uint16_t id_len;
-	uint16_t pk_len;
-	uint8_t bytes[]; // id, pk
-};
-
-static struct rds_view pending_id(const struct pending_store *pending)
+static uint64_t hash_conn(const struct rds_rendezvous *rules, uint64_t conn)
 {
-	return rds_view_of(pending->bytes, pending->id_len);
+	return rds_hash(&rules->config.seed, &conn, sizeof conn);
 }
 
-static struct rds_view pending_pk(const struct pending_store *pending)
+static bool has_conn(const void *entry, const void *key)
 {
-	return rds_view_of(pending->bytes + pending->id_len, pending->pk_len);
+	return ((const struct rds_peer *)entry)->conn == *(const uint64_t *)key;
 }
 
-static uint64_t hash_ticket(const struct rds_rendezvous *rules, uint64_t ticket)
+static struct rds_peer *peer_at(const struct rds_rendezvous *rules, uint64_t conn)
 {
-	return rds_hash(&rules->config.seed, &ticket, sizeof ticket);
+	return rds_table_find(&rules->peers_by_conn, hash_conn(rules, conn), has_conn, &conn);
 }
 
-static bool has_ticket(const void *entry, const void *key)
+void rendezvous_unregister(struct rds_rendezvous *rules, struct rds_peer *peer)
 {
-	return ((const struct pending_store *)entry)->ticket == *(const uint64_t *)key;
+	if (peer->conn != 0)
+		rds_table_remove(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
+	peer->conn = 0;
+	peer->seen_ms = 0;
+	peer->proven = false;
 }
 
-void rendezvous_registration_clear(struct rds_rendezvous *rules)
+void rendezvous_unregister_conn(struct rds_rendezvous *rules, uint64_t conn)
 {
-	size_t at = 0;
-	for (void *pending; (pending = rds_table_next(&rules->stores, &at)) != NULL;)
-		free(pending);
-	rds_table_clear(&rules->stores);
+	struct rds_peer *peer = peer_at(rules, conn);
+	if (peer != NULL)
+		rendezvous_unregister(rules, peer);
+}
+
+// From now on peer is reached where the message came from, and nowhere else (section 5 points 3
+// and 5); a connection stands for one id.
+static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
+                          const struct rds_source *from, uint64_t now_ms)
+{
+	uint64_t before = peer->conn;
+	rendezvous_unregister(rules, peer);
+	if (before != 0 && before != from->conn)
+		rules->host.close_conn(rules->host.ctx, before, RDS_WHY_REPLACED);
+	peer->path = from->path;
+	if (from->conn == 0) {
+		peer->seen_ms = now_ms;
+		peer->proven = true;
+		return;
+	}
+	rendezvous_unregister_conn(rules, from->conn);
+	if (!rules->host.keep_conn(rules->host.ctx, from->conn))
+		return; // it closed while its row was on its way to the disk
+	peer->conn = from->conn;
+	peer->seen_ms = now_ms;
+	rds_table_insert(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
 }
 
 void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_incoming *in)
@@ -49,7 +63,9 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 	const rds_RegisterPeer *request = &in->msg->member.register_peer;
 	const struct rds_ip *ip = &in->from->path.remote.ip;
 	struct rds_peer *peer = rendezvous_find(rules, rds_get(request->id));
-	bool known = peer != NULL && peer->pk_len > 0 && rds_ip_equal(&peer->ip_on_file, ip);
+	// One that is registered at a connection has to show its uuid to move to datagrams.
+	bool known = peer != NULL && peer->pk_len > 0 && peer->conn == 0 &&
+	             rds_ip_equal(&peer->ip_on_file, ip);
 	rds_message answer = {.which_member = rds_RendezvousMessage_register_peer_response_tag};
 	answer.member.register_peer_response.request_pk = !known;
 	if (known) {
@@ -75,23 +91,26 @@ static rds_RegisterPkResponse_Result result_of(enum rds_reason why)
 	case RDS_WHY_PK_AND_IP_DIFFER:
 		return rds_RegisterPkResponse_Result_UUID_MISMATCH;
 	case RDS_WHY_ID_INVALID:
+	case RDS_WHY_NEW_ID_INVALID:
 		return rds_RegisterPkResponse_Result_INVALID_ID_FORMAT;
 	case RDS_WHY_ID_TOO_FREQUENT:
 	case RDS_WHY_IP_TOO_FREQUENT:
 	case RDS_WHY_IP_TOO_MANY_IDS:
 		return rds_RegisterPkResponse_Result_TOO_FREQUENT;
-	case RDS_WHY_NOT_SUPPORTED:
-		return rds_RegisterPkResponse_Result_NOT_SUPPORT;
+	case RDS_WHY_ID_TAKEN:
+		return rds_RegisterPkResponse_Result_ID_EXISTS;
 	default:
 		return rds_RegisterPkResponse_Result_SERVER_ERROR;
 	}
 }
 
-static void answer_register_pk(struct rds_rendezvous *rules, const struct rds_source *to,
-                               enum rds_reason why)
+void rendezvous_answer_register_pk(struct rds_rendezvous *rules, const struct rds_source *to,
+                                   enum rds_reason why)
 {
 	rds_message answer = {.which_member = rds_RendezvousMessage_register_pk_response_tag};
 	answer.member.register_pk_response.result = (int32_t)result_of(why);
+	if (to->door != RDS_DOOR_UDP && why == RDS_WHY_NONE)
+		answer.member.register_pk_response.keep_alive = rules->config.keep_alive_sec;
 	rendezvous_reply(rules, to, &answer);
 }
 
@@ -144,6 +163,8 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 		return why;
 	if (peer != NULL && !same_uuid)
 		return RDS_WHY_UUID_MISMATCH;
+	if (peer != NULL && peer->renaming)
+		return RDS_WHY_ID_TOO_FREQUENT;
 	if (peer != NULL && peer->pk_len > 0 && !same_pk && !same_ip)
 		return RDS_WHY_PK_AND_IP_DIFFER;
 	if (peer != NULL && !count_try(peer, in->now_ms))
@@ -151,42 +172,20 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 	return RDS_WHY_NONE;
 }
 
-static struct pending_store *pending_new(struct rds_rendezvous *rules,
-                                         const struct rds_source *from,
-                                         const struct registration *reg)
-{
-	struct pending_store *pending =
-	        rds_calloc(1, sizeof *pending + reg->id.len + reg->pk.len);
-	pending->ticket = rules->next_ticket++;
-	pending->from = *from;
-	pending->id_len = (uint16_t)reg->id.len;
-	pending->pk_len = (uint16_t)reg->pk.len;
-	memcpy(pending->bytes, reg->id.data, reg->id.len);
-	memcpy(pending->bytes + reg->id.len, reg->pk.data, reg->pk.len);
-	rds_table_insert(&rules->stores, hash_ticket(rules, pending->ticket), pending);
-	return pending;
-}
-
-static void pending_free(struct rds_rendezvous *rules, struct pending_store *pending)
-{
-	rds_table_remove(&rules->stores, hash_ticket(rules, pending->ticket), pending);
-	free(pending);
-}
-
 // Hands the registration to the disk. A new id is in memory from here on, so that no second
 // uuid gets it meanwhile, but counts as unknown until its row is safe.
 static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_incoming *in,
                              const struct registration *reg)
 {
-	if (rules->stores.used >= RDS_STORES_PENDING)
+	struct rds_pending *pending = rendezvous_pending_new(rules, in->from, reg->id, reg->pk);
+	if (pending == NULL)
 		return RDS_WHY_STORES_FULL;
-	struct pending_store *pending = pending_new(rules, in->from, reg);
 	struct rds_peer_row row = {.id = reg->id,
 	                           .uuid = reg->uuid,
 	                           .pk = reg->pk,
 	                           .ip = in->from->path.remote.ip};
 	if (rules->host.store(rules->host.ctx, &row, pending->ticket) != 0) {
-		pending_free(rules, pending);
+		rendezvous_pending_free(rules, pending);
 		return RDS_WHY_STORES_FULL;
 	}
 	struct rds_peer *peer = reg->peer;
@@ -199,73 +198,61 @@ static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_inco
 	return RDS_WHY_NONE;
 }
 
-static void register_here(struct rds_peer *peer, const struct rds_source *from, uint64_t now_ms)
-{
-	peer->path = from->path;
-	peer->seen_ms = now_ms;
-	peer->proven = true;
-}
-
 void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	const rds_RegisterPk *request = &in->msg->member.register_pk;
 	struct registration reg = {.id = rds_get(request->id),
 	                           .uuid = rds_get(request->uuid),
 	                           .pk = rds_get(request->pk)};
-	enum rds_reason why = RDS_WHY_NONE;
-	if (in->from->door != RDS_DOOR_UDP) {
-		why = RDS_WHY_NOT_SUPPORTED;
-	} else if (reg.uuid.len == 0 || reg.pk.len == 0) {
+	if (in->from->door != RDS_DOOR_UDP && request->old_id.size > 0 && reg.uuid.len > 0 &&
+	    reg.pk.len == 0) {
+		rendezvous_change_id(rules, in);
+		return;
+	}
+	if (reg.uuid.len == 0 || reg.pk.len == 0) {
 		rendezvous_refuse(rules, in, RDS_WHY_REGISTER_INCOMPLETE, reg.id);
 		return;
-	} else {
-		why = judge(rules, in, &reg);
 	}
+	enum rds_reason why = judge(rules, in, &reg);
 	if (why == RDS_WHY_NONE && reg.confirms && reg.peer->stores_pending == 0 &&
 	    rds_ip_equal(&reg.peer->ip_on_file, &in->from->path.remote.ip)) {
-		register_here(reg.peer, in->from, in->now_ms);
-		answer_register_pk(rules, in->from, RDS_WHY_NONE);
+		register_here(rules, reg.peer, in->from, in->now_ms);
+		rendezvous_answer_register_pk(rules, in->from, RDS_WHY_NONE);
 		return;
 	}
 	if (why == RDS_WHY_NONE)
 		why = store(rules, in, &reg);
 	if (why != RDS_WHY_NONE) {
 		rendezvous_refuse(rules, in, why, reg.id);
-		answer_register_pk(rules, in->from, why);
+		rendezvous_answer_register_pk(rules, in->from, why);
 	}
 }
 
 // The row is on disk: what was registered holds from now on.
 static void apply(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms,
-                  const struct pending_store *pending)
+                  const struct rds_pending *pending)
 {
-	peer = rds_registry_set_pk(&rules->peers, peer, pending_pk(pending));
+	// A longer or shorter key moves the peer in memory: no table may point to it meanwhile.
+	if (pending->second_len != peer->pk_len)
+		rendezvous_unregister(rules, peer);
+	peer = rds_registry_set_pk(&rules->peers, peer, rendezvous_pending_second(pending));
 	bool is_new = !peer->on_file;
 	peer->ip_on_file = pending->from.path.remote.ip;
 	peer->on_file = true;
-	register_here(peer, &pending->from, now_ms);
+	register_here(rules, peer, &pending->from, now_ms);
 	rds_log(is_new ? RDS_LOG_INFO : RDS_LOG_DEBUG,
 	        is_new ? "peer registered" : "peer updated",
 	        rds_field_bytes("id", rds_peer_id(peer)),
 	        rds_field_addr("from", &peer->path.remote));
 }
 
-void rds_rendezvous_stored(struct rds_rendezvous *rules, uint64_t now_ms, uint64_t ticket, bool ok)
+void rendezvous_registered(struct rds_rendezvous *rules, uint64_t now_ms,
+                           const struct rds_pending *pending, bool ok)
 {
-	struct pending_store *pending =
-	        rds_table_find(&rules->stores, hash_ticket(rules, ticket), has_ticket, &ticket);
-	if (pending == NULL)
-		return;
-	struct rds_peer *peer = rds_registry_find(&rules->peers, pending_id(pending));
-	if (peer != NULL) {
-		peer->stores_pending--;
-		if (ok)
-			apply(rules, peer, now_ms, pending);
-		else if (!peer->on_file && peer->stores_pending == 0)
-			rds_registry_remove(&rules->peers, peer);
-	}
-	if (!ok)
-		rules->counters.n[RDS_WHY_STORE_FAILED]++;
-	answer_register_pk(rules, &pending->from, ok ? RDS_WHY_NONE : RDS_WHY_STORE_FAILED);
-	pending_free(rules, pending);
+	struct rds_peer *peer = rds_registry_find(&rules->peers, rendezvous_pending_id(pending));
+	peer->stores_pending--;
+	if (ok)
+		apply(rules, peer, now_ms, pending);
+	else if (!peer->on_file && peer->stores_pending == 0)
+		rds_registry_remove(&rules->peers, peer);
 }

@@ -41,13 +41,15 @@ struct route {
 	bool must_relay; // B is told to go straight to the relay
 };
 
-static struct route choose_route(const struct rds_rendezvous *rules, const struct rds_ip *a,
+static struct route choose_route(const struct rds_rendezvous *rules, const struct rds_source *from,
                                  const struct rds_ip *b, bool force_relay)
 {
+	const struct rds_ip *a = &from->path.remote.ip;
 	const struct rds_rendezvous_config *config = &rules->config;
 	bool lan_a = rds_cidrs_hold(config->lan, config->n_lan, a);
 	bool lan_b = rds_cidrs_hold(config->lan, config->n_lan, b);
-	bool must_relay = config->always_use_relay || lan_a != lan_b;
+	bool must_relay = config->always_use_relay || lan_a != lan_b ||
+	                  from->door == RDS_DOOR_WEBSOCKET;
 	bool near = rds_ip_equal(a, b) || (lan_a && lan_b);
 	return (struct route){.must_relay = must_relay,
 	                      .local = near && !must_relay && !force_relay};
@@ -131,8 +133,8 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 		answer_other_failure(rules, in, "The server is busy, please try again");
 		return;
 	}
-	struct route route = choose_route(rules, &in->from->path.remote.ip,
-	                                  &peer->path.remote.ip, request->force_relay);
+	struct route route =
+	        choose_route(rules, in->from, &peer->path.remote.ip, request->force_relay);
 	rds_log(RDS_LOG_DEBUG, "punch", rds_field_bytes("id", id),
 	        rds_field_addr("from", &in->from->path.remote),
 	        rds_field_addr("to", &peer->path.remote),

@@ -43,6 +43,11 @@ int rds_store_load(struct rds_store *store,
 int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
         __attribute__((warn_unused_result));
 
+// Queues a change of id: the row of old_id keeps all but its id. Fails (in the result) if
+// there is no such row, or new_id is taken.
+int rds_store_rename(struct rds_store *store, struct rds_view old_id, struct rds_view new_id,
+                     uint64_t ticket) __attribute__((warn_unused_result));
+
 // Takes up to max ended writes, in the order in which they were queued.
 size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max);
 

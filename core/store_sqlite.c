@@ -21,7 +21,8 @@ struct job {
 	struct job *next;
 	uint64_t ticket;
 	bool ok;
-	struct rds_peer_row row; // views into bytes
+	struct rds_view old_id;  // of a change of id; else empty. Views into bytes
+	struct rds_peer_row row; // of a change of id: only the new id
 	uint8_t bytes[];
 };
 
@@ -36,6 +37,7 @@ struct rds_store {
 	sqlite3 *db;
 	sqlite3_stmt *begin;
 	sqlite3_stmt *upsert;
+	sqlite3_stmt *rename;
 	sqlite3_stmt *commit;
 	sqlite3_stmt *rollback;
 	rds_store_wake_fn wake;
@@ -68,6 +70,8 @@ static const char upsert_sql[] =
         "on conflict (id) do update set uuid = excluded.uuid, pk = excluded.pk, info = case when "
         "json_valid(info) and json_type(info) = 'object' then json_set(info, '$.ip', ?5) "
         "else excluded.info end";
+
+static const char rename_sql[] = "update peer set id = ?2 where id = ?1";
 
 static void list_init(struct job_list *list)
 {
@@ -135,7 +139,8 @@ static int set_up(struct rds_store *store, struct rds_error *err)
 	    sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
 		return fail_open(store, err, "can't open the database");
 	if (sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-	    prepare(store, upsert_sql, &store->upsert) != SQLITE_OK)
+	    prepare(store, upsert_sql, &store->upsert) != SQLITE_OK ||
+	    prepare(store, rename_sql, &store->rename) != SQLITE_OK)
 		return fail_open(store, err, "its table peer is not as hbbs makes it");
 	if (prepare(store, "begin immediate", &store->begin) != SQLITE_OK ||
 	    prepare(store, "commit", &store->commit) != SQLITE_OK ||
@@ -177,7 +182,22 @@ static void make_guid(uint8_t guid[16])
 	guid[8] = (uint8_t)((guid[8] & 0x3f) | 0x80);
 }
 
-static bool write_job(struct rds_store *store, const struct job *job)
+static int bind_text(sqlite3_stmt *s, int i, struct rds_view text)
+{
+	return sqlite3_bind_text(s, i, (const char *)text.data, (int)text.len, SQLITE_STATIC);
+}
+
+static bool write_rename(struct rds_store *store, const struct job *job)
+{
+	if (bind_text(store->rename, 1, job->old_id) != SQLITE_OK ||
+	    bind_text(store->rename, 2, job->row.id) != SQLITE_OK) {
+		log_failure(store, "bind");
+		return false;
+	}
+	return run(store, store->rename) && sqlite3_changes(store->db) == 1;
+}
+
+static bool write_row(struct rds_store *store, const struct job *job)
 {
 	uint8_t guid[16];
 	char ip[RDS_IP_TEXT];
@@ -186,8 +206,7 @@ static bool write_job(struct rds_store *store, const struct job *job)
 	sqlite3_stmt *s = store->upsert;
 	const struct rds_peer_row *row = &job->row;
 	if (sqlite3_bind_blob(s, 1, guid, sizeof guid, SQLITE_TRANSIENT) != SQLITE_OK ||
-	    sqlite3_bind_text(s, 2, (const char *)row->id.data, (int)row->id.len,
-	                      SQLITE_STATIC) != SQLITE_OK ||
+	    bind_text(s, 2, row->id) != SQLITE_OK ||
 	    sqlite3_bind_blob(s, 3, row->uuid.data, (int)row->uuid.len, SQLITE_STATIC) !=
 	            SQLITE_OK ||
 	    sqlite3_bind_blob(s, 4, row->pk.data, (int)row->pk.len, SQLITE_STATIC) != SQLITE_OK ||
@@ -204,7 +223,7 @@ static void write_batch(struct rds_store *store, struct job_list *batch)
 {
 	bool open = run(store, store->begin);
 	for (struct job *job = batch->first; job != NULL && open; job = job->next) {
-		job->ok = write_job(store, job);
+		job->ok = job->old_id.len > 0 ? write_rename(store, job) : write_row(store, job);
 		open = sqlite3_get_autocommit(store->db) == 0;
 	}
 	bool committed = open && run(store, store->commit);
@@ -333,15 +352,19 @@ int rds_store_load(struct rds_store *store,
 	return rc;
 }
 
-int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
+static int put(struct rds_store *store, struct rds_view old_id, const struct rds_peer_row *row,
+               uint64_t ticket)
 {
-	struct job *job = rds_calloc(1, sizeof *job + row->id.len + row->uuid.len + row->pk.len);
+	struct job *job = rds_calloc(1, sizeof *job + old_id.len + row->id.len + row->uuid.len +
+	                                        row->pk.len);
 	uint8_t *at = job->bytes;
 	job->ticket = ticket;
+	job->old_id = old_id;
 	job->row = *row;
-	struct rds_view *parts[] = {&job->row.id, &job->row.uuid, &job->row.pk};
+	struct rds_view *parts[] = {&job->old_id, &job->row.id, &job->row.uuid, &job->row.pk};
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-		memcpy(at, parts[i]->data, parts[i]->len);
+		if (parts[i]->len > 0)
+			memcpy(at, parts[i]->data, parts[i]->len);
 		parts[i]->data = at;
 		at += parts[i]->len;
 	}
@@ -355,6 +378,18 @@ int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint6
 	if (full)
 		free(job);
 	return full ? -RDS_EFULL : 0;
+}
+
+int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
+{
+	return put(store, rds_view_of(NULL, 0), row, ticket);
+}
+
+int rds_store_rename(struct rds_store *store, struct rds_view old_id, struct rds_view new_id,
+                     uint64_t ticket)
+{
+	struct rds_peer_row row = {.id = new_id};
+	return put(store, old_id, &row, ticket);
 }
 
 size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max)
@@ -382,6 +417,7 @@ void rds_store_close(struct rds_store *store)
 	}
 	(void)sqlite3_finalize(store->begin);
 	(void)sqlite3_finalize(store->upsert);
+	(void)sqlite3_finalize(store->rename);
 	(void)sqlite3_finalize(store->commit);
 	(void)sqlite3_finalize(store->rollback);
 	(void)sqlite3_close(store->db);

@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/message.h"
 #include "net/acceptor.h"
 #include "net/stream.h"
 #include "net/udp.h"
@@ -22,6 +23,9 @@ struct rds_id_service {
 	struct rds_loop *loop;
 	struct rds_seed seed;
 	struct rds_rendezvous *rules;
+	struct rds_secure_hooks secure;
+	bool offers; // a secure channel, on the main port
+	unsigned keep_alive_sec;
 	struct rds_store *store;
 	struct rds_waker *store_waker;
 	struct rds_udp *udp;
@@ -67,6 +71,21 @@ static void close_conn(void *ctx, uint64_t conn, enum rds_reason why)
 		rds_stream_close(stream, why);
 }
 
+static bool keep_conn(void *ctx, uint64_t conn)
+{
+	const struct rds_id_service *service = ctx;
+	struct rds_stream *stream = find_stream(service, conn);
+	if (stream != NULL)
+		rds_stream_keep(stream, service->keep_alive_sec);
+	return stream != NULL;
+}
+
+static int rename_row(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket)
+{
+	struct rds_id_service *service = ctx;
+	return rds_store_rename(service->store, old_id, new_id, ticket);
+}
+
 static int store_row(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 {
 	struct rds_id_service *service = ctx;
@@ -88,9 +107,35 @@ static void on_dropped(void *ctx, enum rds_reason why)
 	rds_rendezvous_count(service->rules, why);
 }
 
+// The client's first message may be its answer to our offer (section 6).
+static bool is_channel_answer(const struct rds_id_service *service,
+                              const struct rds_stream *stream, struct rds_view payload)
+{
+	return service->offers && rds_stream_mark(stream) == RDS_DOOR_MAIN &&
+	       rds_stream_payloads(stream) == 1 &&
+	       rds_message_peek(payload) == rds_RendezvousMessage_key_exchange_tag;
+}
+
+static void open_channel(struct rds_id_service *service, struct rds_stream *stream,
+                         struct rds_view payload)
+{
+	struct rds_channel *channel = service->secure.accept(
+	        service->secure.ctx, rds_loop_now_ms(service->loop), payload);
+	if (channel != NULL) {
+		rds_stream_secure(stream, &service->secure, channel);
+		return;
+	}
+	rds_rendezvous_count(service->rules, RDS_WHY_CHANNEL_BROKEN);
+	rds_stream_close(stream, RDS_WHY_CHANNEL_BROKEN);
+}
+
 static void on_payload(void *ctx, struct rds_stream *stream, struct rds_view payload)
 {
 	struct rds_id_service *service = ctx;
+	if (is_channel_answer(service, stream, payload)) {
+		open_channel(service, stream, payload);
+		return;
+	}
 	struct rds_source source = {.door = (enum rds_door)rds_stream_mark(stream),
 	                            .conn = rds_stream_id(stream)};
 	source.path.remote = *rds_stream_remote(stream);
@@ -104,7 +149,7 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 	rds_rendezvous_closed(service->rules, id);
 	// What ended by a rule was counted by it.
 	if (why == RDS_WHY_TOO_LONG || why == RDS_WHY_SLOW_READER || why == RDS_WHY_IDLE ||
-	    why == RDS_WHY_RESET)
+	    why == RDS_WHY_RESET || why == RDS_WHY_NO_HEARTBEAT)
 		rds_rendezvous_count(service->rules, why);
 	rds_log(RDS_LOG_DEBUG, "connection ended", rds_field_addr("from", rds_stream_remote(stream)),
 	        rds_field_reason(why));
@@ -125,6 +170,9 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);
 	rds_stream_set_mark(stream, (int)listener->door);
 	rds_table_insert(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
+	if (listener->door == RDS_DOOR_MAIN && service->offers)
+		rds_stream_send(stream, service->secure.offer(service->secure.ctx,
+		                                              rds_loop_now_ms(service->loop)));
 }
 
 static void on_stored(void *ctx)
@@ -140,19 +188,26 @@ static void on_stored(void *ctx)
 
 struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
                                           const struct rds_rendezvous_config *config,
-                                          const struct rds_key_hooks *keys)
+                                          const struct rds_key_hooks *keys,
+                                          const struct rds_secure_hooks *secure)
 {
 	struct rds_id_service *service = rds_calloc(1, sizeof *service);
 	struct rds_host host = {.ctx = service,
 	                        .send_datagram = send_datagram,
 	                        .send_payload = send_payload,
 	                        .close_conn = close_conn,
+	                        .keep_conn = keep_conn,
 	                        .store = store_row,
+	                        .rename = rename_row,
 	                        .keys = *keys};
 	struct rds_udp_callbacks callbacks = {
 	        .ctx = service, .on_datagram = on_datagram, .on_dropped = on_dropped};
 	service->loop = loop;
 	service->seed = config->seed;
+	service->keep_alive_sec = (unsigned)config->keep_alive_sec;
+	service->offers = secure != NULL;
+	if (secure != NULL)
+		service->secure = *secure;
 	rds_table_init(&service->streams_by_id);
 	service->rules = rds_rendezvous_new(config, &host);
 	service->udp = rds_udp_new(loop, &callbacks);

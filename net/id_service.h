@@ -5,14 +5,17 @@
 #define RDS_NET_ID_SERVICE_H
 
 #include "core/rendezvous.h"
+#include "core/secure_hooks.h"
 #include "net/loop.h"
 
 struct rds_id_service;
 
-// config is copied, what it points to is borrowed; keys is copied.
+// config is copied, what it points to is borrowed; keys and secure are copied. secure: the secure
+// channel of the main port; NULL: none is offered.
 struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
                                           const struct rds_rendezvous_config *config,
-                                          const struct rds_key_hooks *keys);
+                                          const struct rds_key_hooks *keys,
+                                          const struct rds_secure_hooks *secure);
 
 // Closes everything; the store first writes what is queued.
 void rds_id_service_free(struct rds_id_service *service);

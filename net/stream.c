@@ -28,6 +28,12 @@ struct rds_stream {
 	struct rds_addr remote;
 	uint64_t id;
 	uint64_t active_ms; // when the last whole payload came, or the state changed
+	uint64_t sent_ms;   // when the last payload was sent
+	uint64_t payloads;  // how many have come
+	unsigned keep_alive_ms; // heartbeats when nothing was sent for so long; 0: none
+	unsigned unanswered;    // heartbeats
+	const struct rds_secure_hooks *hooks;
+	struct rds_channel *channel; // NULL: payloads are plain
 	int fd;
 	int mark;
 	enum state state;
@@ -61,22 +67,33 @@ void rds_stream_free(struct rds_stream *stream)
 	event_free(stream->readable);
 	event_free(stream->writable);
 	(void)close(stream->fd);
+	if (stream->channel != NULL)
+		stream->hooks->free(stream->channel);
 	rds_buffer_clear(&stream->in);
 	rds_buffer_clear(&stream->out);
 	free(stream);
 }
 
-static unsigned timeout_ms(const struct rds_stream *stream)
+static bool is_kept(const struct rds_stream *stream)
 {
-	return stream->state == OPEN ? RDS_CONN_IDLE_MS : RDS_CONN_LINGER_MS;
+	return stream->state == OPEN && stream->keep_alive_ms > 0;
 }
 
-// Waits for bytes, but no longer than what is left of the time for the current state. That
-// counts whole payloads: trickling bytes keep nobody here.
+// When something has to happen although nothing comes.
+static uint64_t deadline_ms(const struct rds_stream *stream)
+{
+	if (is_kept(stream))
+		return stream->sent_ms + stream->keep_alive_ms;
+	return stream->active_ms + (stream->state == OPEN ? RDS_CONN_IDLE_MS : RDS_CONN_LINGER_MS);
+}
+
+// Waits for bytes until the deadline. That counts whole payloads: trickling bytes keep nobody
+// here.
 static void await(struct rds_stream *stream)
 {
-	uint64_t spent = rds_loop_now_ms(stream->loop) - stream->active_ms;
-	uint64_t left = spent < timeout_ms(stream) ? timeout_ms(stream) - spent : 0;
+	uint64_t now_ms = rds_loop_now_ms(stream->loop);
+	uint64_t deadline = deadline_ms(stream);
+	uint64_t left = now_ms < deadline ? deadline - now_ms : 0;
 	struct timeval timeout = {.tv_sec = (time_t)(left / 1000),
 	                          .tv_usec = (suseconds_t)(left % 1000) * 1000};
 	if (!stream->eof)
@@ -87,8 +104,16 @@ static void await(struct rds_stream *stream)
 
 static void check_time(struct rds_stream *stream)
 {
-	if (rds_loop_now_ms(stream->loop) - stream->active_ms >= timeout_ms(stream))
+	if (stream->state == DEAD || rds_loop_now_ms(stream->loop) < deadline_ms(stream))
+		return;
+	if (!is_kept(stream)) {
 		die(stream, RDS_WHY_IDLE);
+	} else if (stream->unanswered >= RDS_HEARTBEATS_UNANSWERED) {
+		die(stream, RDS_WHY_NO_HEARTBEAT);
+	} else {
+		stream->unanswered++;
+		rds_stream_send(stream, rds_view_of(NULL, 0));
+	}
 }
 
 // What follows from the state, after each handler: nothing of ours is on the stack now.
@@ -135,6 +160,29 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	settle(stream);
 }
 
+// Opens a sealed payload and hands it over.
+static void deliver_sealed(struct rds_stream *stream, struct rds_view sealed)
+{
+	uint8_t *plain = sealed.len < RDS_SEAL_BYTES ? NULL : rds_calloc(1, sealed.len);
+	if (plain == NULL || !stream->hooks->open(stream->channel, sealed, plain))
+		rds_stream_close(stream, RDS_WHY_CHANNEL_BROKEN);
+	else
+		stream->callbacks->on_payload(stream->ctx, stream,
+		                              rds_view_of(plain, sealed.len - RDS_SEAL_BYTES));
+	free(plain);
+}
+
+static void deliver_payload(struct rds_stream *stream, struct rds_view payload)
+{
+	stream->active_ms = rds_loop_now_ms(stream->loop);
+	stream->payloads++;
+	stream->unanswered = 0;
+	if (stream->channel != NULL && payload.len >= RDS_SEALED_MIN_BYTES)
+		deliver_sealed(stream, payload);
+	else
+		stream->callbacks->on_payload(stream->ctx, stream, payload);
+}
+
 // Hands over the whole frames at the start of bytes; how many bytes they took.
 static size_t deliver(struct rds_stream *stream, const uint8_t *bytes, size_t len)
 {
@@ -149,8 +197,7 @@ static size_t deliver(struct rds_stream *stream, const uint8_t *bytes, size_t le
 			return len;
 		}
 		used += (size_t)n;
-		stream->active_ms = rds_loop_now_ms(stream->loop);
-		stream->callbacks->on_payload(stream->ctx, stream, payload);
+		deliver_payload(stream, payload);
 	}
 	return len; // what comes behind the end is nobody's
 }
@@ -232,9 +279,27 @@ static void settle_soon(struct rds_stream *stream)
 		event_active(stream->writable, EV_WRITE, 0);
 }
 
-void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
+static void queue_frame(struct rds_stream *stream, struct rds_view payload)
 {
 	uint8_t header[RDS_FRAME_HEADER_MAX];
+	rds_buffer_add(&stream->out, header, rds_frame_header(payload.len, header));
+	rds_buffer_add(&stream->out, payload.data, payload.len);
+}
+
+static void queue_payload(struct rds_stream *stream, struct rds_view payload)
+{
+	if (stream->channel == NULL || payload.len < RDS_SEALED_MIN_BYTES) {
+		queue_frame(stream, payload);
+		return;
+	}
+	uint8_t *sealed = rds_calloc(1, payload.len + RDS_SEAL_BYTES);
+	stream->hooks->seal(stream->channel, payload, sealed);
+	queue_frame(stream, rds_view_of(sealed, payload.len + RDS_SEAL_BYTES));
+	free(sealed);
+}
+
+void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
+{
 	if (stream->state != OPEN)
 		return;
 	if (stream->out.len + payload.len > RDS_CONN_QUEUE_MAX_BYTES) {
@@ -242,8 +307,8 @@ void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
 		settle_soon(stream);
 		return;
 	}
-	rds_buffer_add(&stream->out, header, rds_frame_header(payload.len, header));
-	rds_buffer_add(&stream->out, payload.data, payload.len);
+	queue_payload(stream, payload);
+	stream->sent_ms = rds_loop_now_ms(stream->loop);
 	write_out(stream);
 	if (stream->out.len > 0 || stream->state != OPEN)
 		settle_soon(stream);
@@ -256,6 +321,27 @@ void rds_stream_close(struct rds_stream *stream, enum rds_reason why)
 	stream->why = why;
 	enter(stream, FLUSHING);
 	settle_soon(stream);
+}
+
+void rds_stream_secure(struct rds_stream *stream, const struct rds_secure_hooks *hooks,
+                       struct rds_channel *channel)
+{
+	stream->hooks = hooks;
+	stream->channel = channel;
+}
+
+void rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec)
+{
+	if (stream->keep_alive_ms == 0)
+		stream->sent_ms = rds_loop_now_ms(stream->loop);
+	stream->keep_alive_ms = keep_alive_sec * 1000;
+	if (!stream->handled)
+		await(stream);
+}
+
+uint64_t rds_stream_payloads(const struct rds_stream *stream)
+{
+	return stream->payloads;
 }
 
 uint64_t rds_stream_id(const struct rds_stream *stream)

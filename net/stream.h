@@ -6,6 +6,7 @@
 
 #include "core/addr.h"
 #include "core/reason.h"
+#include "core/secure_hooks.h"
 #include "net/loop.h"
 
 struct rds_stream;
@@ -30,6 +31,19 @@ void rds_stream_send(struct rds_stream *stream, struct rds_view payload);
 // Ends the stream: what was sent goes out, then our half is closed, then the other side has
 // RDS_CONN_LINGER_MS to close its own. What still comes in is thrown away.
 void rds_stream_close(struct rds_stream *stream, enum rds_reason why);
+
+// Seals what is sent and opens what comes from now on; takes channel, frees it by hooks, which
+// are borrowed. Payloads that don't open end the stream (RDS_WHY_CHANNEL_BROKEN).
+void rds_stream_secure(struct rds_stream *stream, const struct rds_secure_hooks *hooks,
+                       struct rds_channel *channel);
+
+// The stream stays without requests (protocol.md section 5 point 4): an empty payload goes out
+// when nothing was sent for keep_alive_sec; RDS_HEARTBEATS_UNANSWERED of them unanswered end it
+// (RDS_WHY_NO_HEARTBEAT).
+void rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec);
+
+// How many payloads have come, the current one included.
+uint64_t rds_stream_payloads(const struct rds_stream *stream);
 
 // Closes and frees at once, without on_end: for the end of the process.
 void rds_stream_free(struct rds_stream *stream);
