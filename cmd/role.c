@@ -77,13 +77,13 @@ static int start(struct role *role, struct rds_error *err)
 	rds_log(RDS_LOG_INFO, "data directory",
 	        rds_field_text("path", rds_datadir_path(role->dir)),
 	        rds_field_text("because", role->dir_why));
-	int rc = role_lock(role, err);
+	int rc = resolve_binds(role, err);
+	if (rc == 0)
+		rc = role_lock(role, err);
 	if (rc == 0)
 		rc = role_key_open(role, err);
 	if (rc == 0)
 		rc = start_loop(role, err);
-	if (rc == 0)
-		rc = resolve_binds(role, err);
 	if (rc == 0 && role->kind->id)
 		rc = role_id_start(role, err);
 	if (rc == 0 && role->kind->relay)

@@ -100,6 +100,8 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 		return rc;
 	case RDS_TYPE_CHOICE:
 		return check_choice(row, text, number);
+	case RDS_TYPE_BINDS:
+		return rds_value_binds(text, err);
 	case RDS_TYPE_CIDRS:
 		rc = rds_value_cidrs(text, &cidrs, err);
 		if (rc == 0)

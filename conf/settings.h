@@ -53,6 +53,7 @@ enum rds_setting_type {
 	RDS_TYPE_PORT,   // 1 to 65535, or "off"; empty: follows another
 	RDS_TYPE_SWITCH,
 	RDS_TYPE_CHOICE, // one of the words in `choices`
+	RDS_TYPE_BINDS, // addresses and names of interfaces
 	RDS_TYPE_CIDRS,
 	RDS_TYPE_HOSTS,
 };

@@ -24,6 +24,7 @@ static const struct rds_setting_row rows[RDS_SET_COUNT] = {
                             .help = "settings as name = value lines"},
         [RDS_SET_BIND] = {.name = "bind",
                           .letter = 'b',
+                          .type = RDS_TYPE_BINDS,
                           .takers = ROLE,
                           .value = "ADDR,...",
                           .help = "addresses or interfaces to listen on (all)",

@@ -68,12 +68,36 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
 	for (size_t i = 0; i < items.n && rc == 0; i++) {
 		if (rds_cidr_parse(items.items[i], &out->items[out->n++]) != 0)
 			rc = rds_fail(err, RDS_EINVAL,
-			              "\"%s\" is no network (10.0.0.0/8, fd00::/8, 192.0.2.7)",
+			              "networks (10.0.0.0/8, fd00::/8, 192.0.2.7), which \"%s\" is not",
 			              items.items[i]);
 	}
 	rds_strings_free(&items);
 	if (rc != 0)
 		rds_cidrs_free(out);
+	return rc;
+}
+
+// What Linux takes for an interface's name, and no mistyped address.
+static bool is_interface_name(const char *text)
+{
+	size_t len = strlen(text);
+	return len < 16 && rds_text_is_id(rds_view_text(text)) && strpbrk(text, "/:") == NULL &&
+	       strspn(text, "0123456789.") != len;
+}
+
+int rds_value_binds(const char *text, struct rds_error *err)
+{
+	struct rds_strings items;
+	struct rds_ip ip;
+	int rc = 0;
+	rds_strings_split(text, &items);
+	for (size_t i = 0; i < items.n && rc == 0; i++)
+		if (rds_ip_parse(items.items[i], &ip) != 0 && !is_interface_name(items.items[i]))
+			rc = rds_fail(err, RDS_EINVAL,
+			              "addresses or names of interfaces (192.0.2.7, 2001:db8::7, "
+			              "tailscale0), which \"%s\" is not",
+			              items.items[i]);
+	rds_strings_free(&items);
 	return rc;
 }
 
@@ -142,8 +166,8 @@ int rds_value_hosts(const char *text, struct rds_error *err)
 	for (size_t i = 0; i < items.n && rc == 0; i++)
 		if (rds_value_host(items.items[i], &host) != 0)
 			rc = rds_fail(err, RDS_EINVAL,
-			              "\"%s\" is no host (name, name:port, 192.0.2.7, "
-			              "[2001:db8::7]:21117)",
+			              "hosts (name, name:port, 192.0.2.7, [2001:db8::7]:21117), "
+			              "which \"%s\" is not",
 			              items.items[i]);
 	rds_strings_free(&items);
 	return rc;
@@ -153,8 +177,7 @@ bool rds_host_is_reachable(const char *text)
 {
 	struct rds_host_port host;
 	struct rds_ip ip;
-	struct rds_ip any_v4 = rds_ip_v4(0, 0, 0, 0);
 	if (rds_value_host(text, &host) != 0 || rds_ip_parse(host.host, &ip) != 0)
 		return true;
-	return !rds_ip_is_none(&ip) && !rds_ip_equal(&ip, &any_v4);
+	return !rds_ip_is_any(&ip);
 }

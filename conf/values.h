@@ -31,6 +31,10 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
         __attribute__((warn_unused_result));
 void rds_cidrs_free(struct rds_cidrs *cidrs);
 
+// Each item of the list is an address or could be an interface's name; -RDS_EINVAL with the bad
+// item in *err.
+int rds_value_binds(const char *text, struct rds_error *err) __attribute__((warn_unused_result));
+
 // A host name, an IPv4 address or an IPv6 one in brackets, with an optional port; as clients
 // are told it. *port is 0 where there is none. 0 or -RDS_EINVAL.
 struct rds_host_port {

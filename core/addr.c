@@ -25,6 +25,12 @@ bool rds_ip_is_none(const struct rds_ip *ip)
 	return rds_ip_equal(ip, &none);
 }
 
+bool rds_ip_is_any(const struct rds_ip *ip)
+{
+	static const struct rds_ip any_v4 = {{[10] = 0xff, [11] = 0xff}};
+	return rds_ip_is_none(ip) || rds_ip_equal(ip, &any_v4);
+}
+
 bool rds_ip_equal(const struct rds_ip *a, const struct rds_ip *b)
 {
 	return memcmp(a->b, b->b, sizeof a->b) == 0;

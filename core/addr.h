@@ -31,6 +31,8 @@ struct rds_cidr {
 struct rds_ip rds_ip_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d);
 bool rds_ip_is_v4(const struct rds_ip *ip);
 bool rds_ip_is_none(const struct rds_ip *ip);
+// "::" or "0.0.0.0": where one listens on all addresses.
+bool rds_ip_is_any(const struct rds_ip *ip);
 bool rds_ip_equal(const struct rds_ip *a, const struct rds_ip *b);
 bool rds_addr_equal(const struct rds_addr *a, const struct rds_addr *b);
 

@@ -51,7 +51,7 @@ struct rds_rendezvous_config {
 	bool always_use_relay;
 	const struct rds_view *relays; // handed out in turn
 	size_t n_relays;
-	int32_t serial;
+	int32_t serial; // of rendezvous_servers
 	const struct rds_view *rendezvous_servers;
 	size_t n_rendezvous_servers;
 	const char *software_url; // NULL: none

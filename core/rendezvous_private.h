@@ -108,5 +108,7 @@ void rendezvous_health_check(struct rds_rendezvous *rules, const struct rds_inco
 void rendezvous_http_proxy(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_software_update(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_config_update(struct rds_rendezvous *rules, const struct rds_incoming *in);
+// Whether a client with that serial is to be told our ID servers.
+bool rendezvous_has_update(const struct rds_rendezvous *rules, int32_t serial);
 
 #endif

@@ -37,6 +37,12 @@ static size_t list_bytes(const struct rds_list *list)
 	return bytes;
 }
 
+// An empty list would wipe the client's own.
+bool rendezvous_has_update(const struct rds_rendezvous *rules, int32_t serial)
+{
+	return rules->config.n_rendezvous_servers > 0 && serial < rules->config.serial;
+}
+
 void rendezvous_config_update(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	struct rds_list servers = server_list(rules);
@@ -53,7 +59,7 @@ void rendezvous_test_nat(struct rds_rendezvous *rules, const struct rds_incoming
 	rds_TestNatResponse *answer = &msg.member.test_nat_response;
 	answer->port = in->from->path.remote.port;
 	if (in->from->door != RDS_DOOR_UDP &&
-	    in->msg->member.test_nat_request.serial < rules->config.serial) {
+	    rendezvous_has_update(rules, in->msg->member.test_nat_request.serial)) {
 		answer->has_cu = true;
 		answer->cu.serial = rules->config.serial;
 		answer->cu.rendezvous_servers = rds_list_field(&servers);

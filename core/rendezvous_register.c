@@ -76,7 +76,7 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 		peer->seen_ms = in->now_ms;
 	}
 	rendezvous_reply(rules, in->from, &answer);
-	if (known && peer->proven && request->serial < rules->config.serial)
+	if (known && peer->proven && rendezvous_has_update(rules, request->serial))
 		rendezvous_config_update(rules, in);
 }
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -69,12 +68,6 @@ int rds_local_addr(int fd, struct rds_addr *out)
 	return 0;
 }
 
-static bool is_any(const struct rds_ip *ip)
-{
-	struct rds_ip any_v4 = rds_ip_v4(0, 0, 0, 0);
-	return rds_ip_is_none(ip) || rds_ip_equal(ip, &any_v4);
-}
-
 static void bind_add(struct rds_binds *binds, const struct rds_bind *bind)
 {
 	binds->items = rds_realloc(binds->items, binds->n + 1, sizeof *binds->items);
@@ -95,10 +88,10 @@ static size_t add_interface(const struct ifaddrs *all, const char *name, struct 
 		memcpy(&ss, at->ifa_addr,
 		       six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
 		rds_sockaddr_get(&ss, &addr);
-		bool link_local = six && addr.ip.b[0] == 0xfe && (addr.ip.b[1] & 0xc0) == 0x80;
-		struct rds_bind bind = {.ip = addr.ip,
-		                        .scope = link_local ? if_nametoindex(name) : 0};
-		bind_add(out, &bind);
+		if (six && addr.ip.b[0] == 0xfe && (addr.ip.b[1] & 0xc0) == 0x80)
+			continue;
+		struct rds_bind at_ip = {.ip = addr.ip};
+		bind_add(out, &at_ip);
 	}
 	return out->n - before;
 }
@@ -108,7 +101,7 @@ static int add_item(const struct ifaddrs *all, const char *item, struct rds_bind
 {
 	struct rds_bind at = {0};
 	if (rds_ip_parse(item, &at.ip) == 0) {
-		at.any = is_any(&at.ip);
+		at.any = rds_ip_is_any(&at.ip);
 		bind_add(out, &at);
 		return 0;
 	}
@@ -175,7 +168,7 @@ static bool fits(int fd, enum rds_proto proto, const struct rds_bind *bind, uint
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || rds_local_addr(fd, &local) != 0)
 		return false;
 	return type == (proto == RDS_UDP ? SOCK_DGRAM : SOCK_STREAM) && local.port == port &&
-	       (bind->any ? is_any(&local.ip) : rds_ip_equal(&local.ip, &bind->ip));
+	       (bind->any ? rds_ip_is_any(&local.ip) : rds_ip_equal(&local.ip, &bind->ip));
 }
 
 static int take_inherited(enum rds_proto proto, const struct rds_bind *bind, uint16_t port)
@@ -237,7 +230,7 @@ static int open_socket(enum rds_proto proto, bool six, const struct rds_bind *at
 	int fd = socket(six ? AF_INET6 : AF_INET, type, 0);
 	if (fd < 0)
 		return -1;
-	socklen_t len = rds_sockaddr_set(&ss, &addr, six, at->scope);
+	socklen_t len = rds_sockaddr_set(&ss, &addr, six, 0);
 	bool ok = proto == RDS_UDP ||
 	          setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0;
 	ok = ok && (!six || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, at->any ? &no : &yes,

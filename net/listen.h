@@ -11,7 +11,6 @@
 struct rds_bind {
 	bool any;
 	struct rds_ip ip;
-	unsigned scope; // interface of a link-local address, else 0
 };
 
 struct rds_binds {
@@ -19,8 +18,8 @@ struct rds_binds {
 	size_t n;
 };
 
-// Each item an address or an interface's name, which stands for all of its addresses; none at
-// all: everywhere. -RDS_EINVAL for what is neither; the list is freed with rds_binds_free.
+// Each item an address or an interface's name, which stands for its addresses (link-local ones
+// left out: no client is told them); none at all: everywhere. -RDS_EINVAL for what is neither; the list is freed with rds_binds_free.
 int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struct rds_error *err)
         __attribute__((warn_unused_result));
 void rds_binds_free(struct rds_binds *binds);

@@ -28,7 +28,7 @@ struct conn {
 	uint64_t since_ms;
 	struct rds_addr remote;
 	bool waiting;            // its first message is in: waits for its other side
-	struct event *event;     // readable; while it waits: closed
+	struct event *event;     // readable; while it waits: edges only
 	struct rds_buffer early; // all that was read of it, from the first message on
 	char uuid[16];           // short form, for the log
 };
@@ -163,23 +163,27 @@ static void start_session(struct rds_relay *relay, struct conn *a, struct conn *
 	session->pump = rds_pump_new(relay->loop, sides, on_pump_end, session);
 }
 
-static bool has_bytes(const struct conn *conn)
+// Something has happened to a waiting side. What it sends stays in the kernel; if it has only
+// closed its half, that must still reach its other side. An end without a byte, or a reset, frees
+// its place.
+static void on_stir(evutil_socket_t fd, short what, void *arg)
 {
-	uint8_t byte;
-	return conn->early.len > 0 || recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-// A waiting side has closed. Bytes that it sent before must still reach its other side.
-static void on_closed(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
 	(void)what;
 	struct conn *conn = arg;
-	if (!has_bytes(conn))
+	uint8_t byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	int error = 0;
+	socklen_t len = sizeof error;
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (n < 0 || error != 0)
+		conn_end(conn, RDS_WHY_RESET);
+	else if (n == 0 && conn->early.len == 0)
 		conn_end(conn, RDS_WHY_EOF);
 }
 
-// Leaves what it sends in the kernel, and hears only of its end, once.
+// Edge-triggered, since what lies unread would be ready for ever.
 static void wait_for_other(struct conn *conn)
 {
 	struct rds_relay *relay = conn->relay;
@@ -187,7 +191,8 @@ static void wait_for_other(struct conn *conn)
 	relay->status.handshakes--;
 	relay->status.waiting++;
 	event_free(conn->event);
-	conn->event = event_new(rds_loop_base(relay->loop), conn->fd, EV_CLOSED, on_closed, conn);
+	conn->event = event_new(rds_loop_base(relay->loop), conn->fd,
+	                        EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_stir, conn);
 	if (conn->event == NULL)
 		abort();
 	(void)event_add(conn->event, NULL);

@@ -304,9 +304,7 @@ void rds_udp_add(struct rds_udp *udp, int fd, int receive_bytes)
 	in->fd = fd;
 	(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
 	in->six = family == AF_INET6;
-	static const struct rds_ip any_v4 = {{[10] = 0xff, [11] = 0xff}};
-	in->wildcard = rds_local_addr(fd, &local) == 0 &&
-	               (rds_ip_is_none(&local.ip) || rds_ip_equal(&local.ip, &any_v4));
+	in->wildcard = rds_local_addr(fd, &local) == 0 && rds_ip_is_any(&local.ip);
 	if (in->wildcard)
 		ask_for_local_addr(in);
 	if (receive_bytes > 0)
