@@ -29,7 +29,7 @@ RDS_CPPFLAGS := -D_GNU_SOURCE -DRDSRV_VERSION='"$(VERSION)"' -I. -I$(BUILD)/gen 
 	$(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CPPFLAGS)
 RDS_CFLAGS := -std=c11 -pthread $(WARN) $(HARDEN) $(SANITIZE) $(CFLAGS)
 RDS_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
-RDS_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) -lprotobuf-nanopb $(LIBS)
+RDS_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) -lprotobuf-nanopb -lwslay $(LIBS)
 
 ROOMS := core net keys conf cmd
 SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))

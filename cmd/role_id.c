@@ -4,6 +4,7 @@
 
 #include "core/alloc.h"
 #include "core/limits.h"
+#include "keys/keypair.h"
 
 #include <stdlib.h>
 
@@ -21,6 +22,11 @@ static void add_main(struct role *role, int fd)
 static void add_nat(struct role *role, int fd)
 {
 	rds_id_service_add_tcp(role->id, fd, RDS_DOOR_NAT);
+}
+
+static void add_websocket(struct role *role, int fd)
+{
+	rds_id_service_add_websocket(role->id, fd, rds_sha1);
 }
 
 static struct rds_view *views_of(const struct rds_strings *strings)
@@ -157,6 +163,7 @@ int role_id_start(struct role *role, struct rds_error *err)
 	}
 	free(path);
 	uint16_t port = (uint16_t)rds_settings_number(settings, RDS_SET_PORT);
+	uint16_t ws_port = rds_settings_port(settings, RDS_SET_WEBSOCKET_PORT);
 	uint16_t nat_port = rds_settings_port(settings, RDS_SET_NAT_PORT);
 	if (rc == 0)
 		rc = role_listen(role, "id", RDS_UDP, port, add_udp, err);
@@ -164,6 +171,8 @@ int role_id_start(struct role *role, struct rds_error *err)
 		rc = role_listen(role, "id", RDS_TCP, port, add_main, err);
 	if (rc == 0)
 		rc = role_listen(role, "id", RDS_TCP, nat_port, add_nat, err);
+	if (rc == 0)
+		rc = role_listen(role, "id", RDS_TCP, ws_port, add_websocket, err);
 	if (rc == 0)
 		look_up_relays(role);
 	return rc;

@@ -124,6 +124,11 @@ bool rds_keypair_sign(const struct rds_keypair *pair, struct rds_view bytes, uin
 	return ok;
 }
 
+bool rds_sha1(struct rds_view bytes, uint8_t out[20])
+{
+	return EVP_Digest(bytes.data, bytes.len, out, NULL, EVP_sha1(), NULL) == 1;
+}
+
 // Bytes that text stands for if it is base64 of at most cap of them, else -1.
 static long decoded(struct rds_view text, uint8_t *out, size_t cap)
 {

@@ -44,6 +44,9 @@ void rds_fingerprint(struct rds_view public_text, char out[RDS_FINGERPRINT_TEXT]
 bool rds_text_is_secret_key(struct rds_view text);
 bool rds_text_is_public_key(struct rds_view text);
 
+// SHA-1, which WebSocket's opening handshake wants and nothing else should.
+bool rds_sha1(struct rds_view bytes, uint8_t out[20]);
+
 // Overwrites what the compiler may otherwise leave.
 void rds_wipe(void *bytes, size_t len);
 

@@ -17,6 +17,7 @@ struct listener {
 	struct rds_id_service *service;
 	struct rds_acceptor *acceptor;
 	enum rds_door door;
+	rds_sha1_fn sha1; // of WebSocket doors
 };
 
 struct rds_id_service {
@@ -169,6 +170,8 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	}
 	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);
 	rds_stream_set_mark(stream, (int)listener->door);
+	if (listener->door == RDS_DOOR_WEBSOCKET)
+		rds_stream_expect_websocket(stream, listener->sha1);
 	rds_table_insert(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
 	if (listener->door == RDS_DOOR_MAIN && service->offers)
 		rds_stream_send(stream, service->secure.offer(service->secure.ctx,
@@ -255,15 +258,27 @@ void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_
 	rds_udp_add(service->udp, fd, receive_bytes);
 }
 
-void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door)
+static void add_listener(struct rds_id_service *service, int fd, enum rds_door door,
+                         rds_sha1_fn sha1)
 {
 	struct listener *listener = rds_calloc(1, sizeof *listener);
 	listener->service = service;
 	listener->door = door;
+	listener->sha1 = sha1;
 	listener->acceptor = rds_acceptor_new(service->loop, fd, on_accept, listener);
 	service->listeners = rds_realloc(service->listeners, service->n_listeners + 1,
 	                                 sizeof(struct listener *));
 	service->listeners[service->n_listeners++] = listener;
+}
+
+void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door)
+{
+	add_listener(service, fd, door, NULL);
+}
+
+void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sha1_fn sha1)
+{
+	add_listener(service, fd, RDS_DOOR_WEBSOCKET, sha1);
 }
 
 void rds_id_service_status(const struct rds_id_service *service, struct rds_id_status *out)

@@ -7,6 +7,7 @@
 #include "core/rendezvous.h"
 #include "core/secure_hooks.h"
 #include "net/loop.h"
+#include "net/websocket.h"
 
 struct rds_id_service;
 
@@ -27,6 +28,7 @@ int rds_id_service_open_store(struct rds_id_service *service, const char *path,
 // Add listening sockets; take fd. receive_bytes: see rds_udp_add.
 void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_bytes);
 void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door);
+void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sha1_fn sha1);
 
 struct rds_id_status {
 	struct rds_rendezvous_status rules;

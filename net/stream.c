@@ -32,6 +32,8 @@ struct rds_stream {
 	uint64_t payloads;  // how many have come
 	unsigned keep_alive_ms; // heartbeats when nothing was sent for so long; 0: none
 	unsigned unanswered;    // heartbeats
+	rds_sha1_fn sha1;  // set while a WebSocket's opening request is awaited
+	struct rds_ws *ws; // NULL: framed
 	const struct rds_secure_hooks *hooks;
 	struct rds_channel *channel; // NULL: payloads are plain
 	int fd;
@@ -69,6 +71,7 @@ void rds_stream_free(struct rds_stream *stream)
 	(void)close(stream->fd);
 	if (stream->channel != NULL)
 		stream->hooks->free(stream->channel);
+	rds_ws_free(stream->ws);
 	rds_buffer_clear(&stream->in);
 	rds_buffer_clear(&stream->out);
 	free(stream);
@@ -202,8 +205,73 @@ static size_t deliver(struct rds_stream *stream, const uint8_t *bytes, size_t le
 	return len; // what comes behind the end is nobody's
 }
 
+static void on_ws_message(void *ctx, struct rds_view message)
+{
+	struct rds_stream *stream = ctx;
+	if (stream->state == OPEN)
+		deliver_payload(stream, message);
+}
+
+static void on_ws_output(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct rds_stream *stream = ctx;
+	rds_buffer_add(&stream->out, bytes, len);
+}
+
+static void take_ws_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+{
+	if (stream->state == OPEN && !rds_ws_receive(stream->ws, bytes, len))
+		rds_stream_close(stream, RDS_WHY_EOF);
+	write_out(stream);
+}
+
+static void open_websocket(struct rds_stream *stream, const struct rds_ws_request *request)
+{
+	struct rds_ws_callbacks callbacks = {
+	        .ctx = stream, .on_message = on_ws_message, .on_output = on_ws_output};
+	char answer[RDS_WS_ANSWER_BYTES];
+	rds_ws_answer(request, stream->sha1, answer);
+	rds_buffer_add(&stream->out, (const uint8_t *)answer, strlen(answer));
+	stream->ws = rds_ws_new(RDS_FRAME_MAX_BYTES, &callbacks);
+	stream->sha1 = NULL;
+	if (stream->callbacks->on_request != NULL)
+		stream->callbacks->on_request(stream->ctx, stream, request);
+}
+
+static void take_request_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+{
+	struct rds_ws_request request;
+	rds_buffer_add(&stream->in, bytes, len);
+	long used = rds_ws_request_parse(
+	        rds_view_of(rds_buffer_data(&stream->in), stream->in.len), &request);
+	if (used == 0)
+		return;
+	if (used < 0) {
+		const char *refusal = rds_ws_refusal((int)-used);
+		rds_buffer_add(&stream->out, (const uint8_t *)refusal, strlen(refusal));
+		stream->sha1 = NULL;
+		rds_stream_close(stream, RDS_WHY_MALFORMED);
+		return;
+	}
+	open_websocket(stream, &request);
+	rds_buffer_drop(&stream->in, (size_t)used);
+	// A hasty client's first messages may be here already.
+	struct rds_buffer rest = stream->in;
+	stream->in = (struct rds_buffer){0};
+	take_ws_bytes(stream, rest.len > 0 ? rds_buffer_data(&rest) : NULL, rest.len);
+	rds_buffer_clear(&rest);
+}
+
 static void take_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
 {
+	if (stream->sha1 != NULL) {
+		take_request_bytes(stream, bytes, len);
+		return;
+	}
+	if (stream->ws != NULL) {
+		take_ws_bytes(stream, bytes, len);
+		return;
+	}
 	if (stream->in.len == 0) {
 		size_t used = deliver(stream, bytes, len);
 		rds_buffer_add(&stream->in, bytes + used, len - used);
@@ -288,6 +356,10 @@ static void queue_frame(struct rds_stream *stream, struct rds_view payload)
 
 static void queue_payload(struct rds_stream *stream, struct rds_view payload)
 {
+	if (stream->ws != NULL) {
+		rds_ws_send(stream->ws, payload);
+		return;
+	}
 	if (stream->channel == NULL || payload.len < RDS_SEALED_MIN_BYTES) {
 		queue_frame(stream, payload);
 		return;
@@ -318,9 +390,21 @@ void rds_stream_close(struct rds_stream *stream, enum rds_reason why)
 {
 	if (stream->state != OPEN)
 		return;
+	if (stream->ws != NULL)
+		rds_ws_close(stream->ws);
 	stream->why = why;
 	enter(stream, FLUSHING);
 	settle_soon(stream);
+}
+
+void rds_stream_expect_websocket(struct rds_stream *stream, rds_sha1_fn sha1)
+{
+	stream->sha1 = sha1;
+}
+
+void rds_stream_set_remote(struct rds_stream *stream, const struct rds_addr *remote)
+{
+	stream->remote = *remote;
 }
 
 void rds_stream_secure(struct rds_stream *stream, const struct rds_secure_hooks *hooks,

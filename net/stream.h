@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A framed TCP connection of the rendezvous ports (protocol.md section 2): bytes in, payloads
-// out, and back. Idle ones hold no buffers.
+// A connection of the rendezvous ports, framed TCP or WebSocket (protocol.md section 2): bytes in,
+// payloads out, and back. Idle framed ones hold no buffers.
 #ifndef RDS_NET_STREAM_H
 #define RDS_NET_STREAM_H
 
@@ -8,6 +8,7 @@
 #include "core/reason.h"
 #include "core/secure_hooks.h"
 #include "net/loop.h"
+#include "net/websocket.h"
 
 struct rds_stream;
 
@@ -15,6 +16,9 @@ struct rds_stream_callbacks {
 	// One payload has come, viewed for the length of the call. It may send to and close the
 	// stream.
 	void (*on_payload)(void *ctx, struct rds_stream *stream, struct rds_view payload);
+	// A WebSocket's opening request has come, and is about to be accepted; NULL: of no interest.
+	void (*on_request)(void *ctx, struct rds_stream *stream,
+	                   const struct rds_ws_request *request);
 	// No payload will come any more. Called once, never from inside another call into the
 	// stream; the stream frees itself after it, in its own time.
 	void (*on_end)(void *ctx, struct rds_stream *stream, enum rds_reason why);
@@ -23,6 +27,13 @@ struct rds_stream_callbacks {
 // Takes fd. callbacks and ctx are borrowed for the stream's life.
 struct rds_stream *rds_stream_new(struct rds_loop *loop, int fd, const struct rds_addr *remote,
                                   const struct rds_stream_callbacks *callbacks, void *ctx);
+
+// Call right after rds_stream_new: the client speaks WebSocket. It is kept waiting for its opening
+// request no longer than for any other message.
+void rds_stream_expect_websocket(struct rds_stream *stream, rds_sha1_fn sha1);
+
+// Who is at the other end is known better: from a proxy that is trusted.
+void rds_stream_set_remote(struct rds_stream *stream, const struct rds_addr *remote);
 
 // Sends one payload. What the other side doesn't read is queued up to RDS_CONN_QUEUE_MAX_BYTES;
 // over that the stream ends (RDS_WHY_SLOW_READER). After a close it is dropped.
