@@ -43,6 +43,8 @@ struct role {
 	struct rds_view *relay_views;
 	struct rds_strings server_names;
 	struct rds_view *server_views;
+	struct rds_cidrs trusted;
+	struct rds_ports header_ports;
 	struct rds_cidrs lan;
 	struct rds_cidrs exempt;
 	struct rds_resolver *resolver;

@@ -83,6 +83,7 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
                  struct rds_error *err)
 {
 	struct rds_cidrs cidrs;
+	struct rds_ports ports;
 	bool on = false;
 	int rc = 0;
 	*number = 0;
@@ -100,6 +101,11 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 		return rc;
 	case RDS_TYPE_CHOICE:
 		return check_choice(row, text, number);
+	case RDS_TYPE_PORTS:
+		rc = rds_value_ports(text, &ports, err);
+		if (rc == 0)
+			rds_ports_free(&ports);
+		return rc;
 	case RDS_TYPE_BINDS:
 		return rds_value_binds(text, err);
 	case RDS_TYPE_CIDRS:

@@ -25,6 +25,8 @@ enum rds_setting {
 	RDS_SET_MASK,
 	RDS_SET_ALWAYS_USE_RELAY,
 	RDS_SET_SECURE_TCP,
+	RDS_SET_TRUSTED_PROXIES,
+	RDS_SET_PROXY_PROTOCOL,
 	RDS_SET_LIMIT_REGISTER_MINUTE,
 	RDS_SET_LIMIT_IDS_DAY,
 	RDS_SET_LIMIT_EXEMPT,
@@ -55,6 +57,7 @@ enum rds_setting_type {
 	RDS_TYPE_CHOICE, // one of the words in `choices`
 	RDS_TYPE_BINDS, // addresses and names of interfaces
 	RDS_TYPE_CIDRS,
+	RDS_TYPE_PORTS, // a list
 	RDS_TYPE_HOSTS,
 };
 

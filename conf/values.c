@@ -77,6 +77,36 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
 	return rc;
 }
 
+int rds_value_ports(const char *text, struct rds_ports *out, struct rds_error *err)
+{
+	struct rds_strings items;
+	int rc = 0;
+	*out = (struct rds_ports){0};
+	if (strcasecmp(text, "off") == 0)
+		return 0;
+	rds_strings_split(text, &items);
+	out->items = rds_calloc(items.n, sizeof *out->items);
+	for (size_t i = 0; i < items.n && rc == 0; i++) {
+		int64_t port = 0;
+		rc = rds_value_number(items.items[i], 1, 65535, &port);
+		if (rc != 0)
+			rc = rds_fail(err, RDS_EINVAL,
+			              "ports from 1 to 65535, or off, which \"%s\" is not",
+			              items.items[i]);
+		out->items[out->n++] = (uint16_t)port;
+	}
+	rds_strings_free(&items);
+	if (rc != 0)
+		rds_ports_free(out);
+	return rc;
+}
+
+void rds_ports_free(struct rds_ports *ports)
+{
+	free(ports->items);
+	*ports = (struct rds_ports){0};
+}
+
 // What Linux takes for an interface's name, and no mistyped address.
 static bool is_interface_name(const char *text)
 {

@@ -31,6 +31,16 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
         __attribute__((warn_unused_result));
 void rds_cidrs_free(struct rds_cidrs *cidrs);
 
+struct rds_ports {
+	uint16_t *items;
+	size_t n;
+};
+
+// A list of ports; "off" or nothing for none. -RDS_EINVAL with the bad item in *err.
+int rds_value_ports(const char *text, struct rds_ports *out, struct rds_error *err)
+        __attribute__((warn_unused_result));
+void rds_ports_free(struct rds_ports *ports);
+
 // Each item of the list is an address or could be an interface's name; -RDS_EINVAL with the bad
 // item in *err.
 int rds_value_binds(const char *text, struct rds_error *err) __attribute__((warn_unused_result));

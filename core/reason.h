@@ -41,6 +41,7 @@
 	X(IP_TOO_MANY_IDS, "ip-too-many-ids", "too many ids from one address in a day")     \
 	X(REGISTER_INCOMPLETE, "register-incomplete", "a registration without uuid or pk")  \
 	X(NOT_SUPPORTED, "not-supported", "a message that this server does not serve yet")  \
+	X(PROXY_UNTRUSTED, "proxy-untrusted", "a proxy's header from an address that is not trusted") \
 	X(NOBODY_WAITS, "nobody-waits", "an answer for which no client waits")              \
 	X(REPLY_TOO_LONG, "reply-too-long", "an answer longer than its unproven request")   \
 	X(SEND_FAILED, "send-failed", "a datagram that could not be sent")                  \

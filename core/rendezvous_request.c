@@ -56,35 +56,37 @@ static struct route choose_route(const struct rds_rendezvous *rules, const struc
 }
 
 // A's address as the wire has it. Any clock does: it only scrambles the bytes.
-static struct rds_view mangle(const struct rds_incoming *in, uint8_t bytes[RDS_ADDR_WIRE])
+static struct rds_view mangle(const struct rds_incoming *in, const struct rds_wait *wait,
+                              uint8_t bytes[RDS_ADDR_WIRE])
 {
 	uint32_t clock_us = (uint32_t)(in->now_ms * 1000);
-	return rds_view_of(bytes, rds_addr_mangle(&in->from->path.remote, clock_us, bytes));
+	return rds_view_of(bytes, rds_addr_mangle(&wait->addr, clock_us, bytes));
 }
 
 // B from 1.2.0 to 1.2.6 drops a FetchLocalAddr that has socket_addr_v6: a second try goes without.
 static void send_fetch_local_addr(struct rds_rendezvous *rules, const struct rds_incoming *in,
-                                  const struct rds_peer *peer, unsigned asked)
+                                  const struct rds_peer *peer, const struct rds_wait *wait)
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	rds_message msg = {.which_member = rds_RendezvousMessage_fetch_local_addr_tag};
 	rds_FetchLocalAddr *fetch = &msg.member.fetch_local_addr;
 	uint8_t addr[RDS_ADDR_WIRE];
-	(void)rds_set(&fetch->socket_addr, mangle(in, addr));
+	(void)rds_set(&fetch->socket_addr, mangle(in, wait, addr));
 	(void)rds_set(&fetch->relay_server, next_relay(rules));
-	if (asked == 1)
+	if (wait->asked == 1)
 		(void)rds_set(&fetch->socket_addr_v6, rds_get(request->socket_addr_v6));
 	rendezvous_send_to_peer(rules, peer, &msg);
 }
 
 static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incoming *in,
-                            const struct rds_peer *peer, bool must_relay)
+                            const struct rds_peer *peer, const struct rds_wait *wait,
+                            bool must_relay)
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	rds_message msg = {.which_member = rds_RendezvousMessage_punch_hole_tag};
 	rds_PunchHole *punch = &msg.member.punch_hole;
 	uint8_t addr[RDS_ADDR_WIRE];
-	(void)rds_set(&punch->socket_addr, mangle(in, addr));
+	(void)rds_set(&punch->socket_addr, mangle(in, wait, addr));
 	(void)rds_set(&punch->relay_server, next_relay(rules));
 	(void)rds_set(&punch->socket_addr_v6, rds_get(request->socket_addr_v6));
 	punch->nat_type = must_relay ? (int32_t)rds_NatType_SYMMETRIC : request->nat_type;
@@ -142,9 +144,9 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 	                                : route.must_relay || request->force_relay ? "relay"
 	                                                                           : "direct"));
 	if (route.local)
-		send_fetch_local_addr(rules, in, peer, wait->asked);
+		send_fetch_local_addr(rules, in, peer, wait);
 	else
-		send_punch_hole(rules, in, peer, route.must_relay);
+		send_punch_hole(rules, in, peer, wait, route.must_relay);
 }
 
 void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_incoming *in)
@@ -161,14 +163,15 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 		refuse_relay(rules, in, "Remote desktop is offline");
 		return;
 	}
-	if (rds_waits_start(&rules->waits, in->from->conn, &in->from->path.remote,
-	                    RDS_WAIT_RELAY, id) == NULL) {
+	const struct rds_wait *wait = rds_waits_start(
+	        &rules->waits, in->from->conn, &in->from->path.remote, RDS_WAIT_RELAY, id);
+	if (wait == NULL) {
 		rendezvous_refuse(rules, in, RDS_WHY_WAITS_FULL, id);
 		refuse_relay(rules, in, "The server is busy, please try again");
 		return;
 	}
 	rds_message msg = *in->msg;
 	uint8_t addr[RDS_ADDR_WIRE];
-	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, addr));
+	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, wait, addr));
 	rendezvous_send_to_peer(rules, peer, &msg);
 }

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+static_assert(RDS_WAITS < UINT16_MAX, "choose_port finds a free port");
+
 static uint64_t hash_conn(const struct rds_waits *waits, uint64_t conn)
 {
 	return rds_hash(&waits->seed, &conn, sizeof conn);
@@ -45,6 +47,19 @@ static struct rds_wait *find_conn(const struct rds_waits *waits, uint64_t conn)
 	return rds_table_find(&waits->by_conn, hash_conn(waits, conn), has_conn, &conn);
 }
 
+static bool waits_at(const void *entry, const void *key)
+{
+	return rds_addr_equal(&((const struct rds_wait *)entry)->addr, key);
+}
+
+// There are more ports than waits, so there is a free one.
+static void choose_port(struct rds_waits *waits, struct rds_addr *addr)
+{
+	do {
+		addr->port = ++waits->last_port == 0 ? ++waits->last_port : waits->last_port;
+	} while (rds_table_find(&waits->by_addr, hash_addr(waits, addr), waits_at, addr) != NULL);
+}
+
 static struct rds_wait *wait_add(struct rds_waits *waits, uint64_t conn,
                                  const struct rds_addr *addr, enum rds_wait_kind kind,
                                  struct rds_view id)
@@ -52,12 +67,14 @@ static struct rds_wait *wait_add(struct rds_waits *waits, uint64_t conn,
 	struct rds_wait *wait = rds_calloc(1, sizeof *wait);
 	wait->conn = conn;
 	wait->addr = *addr;
+	if (addr->port == 0)
+		choose_port(waits, &wait->addr);
 	wait->kind = kind;
 	wait->asked = 1;
 	wait->id_len = (uint8_t)id.len;
 	memcpy(wait->id, id.data, id.len);
 	rds_table_insert(&waits->by_conn, hash_conn(waits, conn), wait);
-	rds_table_insert(&waits->by_addr, hash_addr(waits, addr), wait);
+	rds_table_insert(&waits->by_addr, hash_addr(waits, &wait->addr), wait);
 	return wait;
 }
 

@@ -23,12 +23,14 @@ struct rds_waits {
 	struct rds_seed seed;
 	struct rds_table by_conn;
 	struct rds_table by_addr;
+	uint16_t last_port; // that was chosen
 };
 
 void rds_waits_init(struct rds_waits *waits, const struct rds_seed *seed);
 void rds_waits_clear(struct rds_waits *waits);
 
-// conn, at addr, asks for id (at most RDS_ID_MAX_BYTES). The same again raises `asked`; something
+// conn, at addr, asks for id (at most RDS_ID_MAX_BYTES). Where a proxy hides A's port (it is 0),
+// one is chosen that nobody at that IP waits at: wait->addr is what B is told. The same again raises `asked`; something
 // else replaces what conn asked before. NULL when RDS_WAITS are waiting already. Borrowed.
 struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
                                  const struct rds_addr *addr, enum rds_wait_kind kind,

@@ -6,6 +6,8 @@
 #include "core/log.h"
 #include "core/message.h"
 #include "net/acceptor.h"
+#include "net/listen.h"
+#include "net/proxy.h"
 #include "net/stream.h"
 #include "net/udp.h"
 
@@ -17,7 +19,8 @@ struct listener {
 	struct rds_id_service *service;
 	struct rds_acceptor *acceptor;
 	enum rds_door door;
-	rds_sha1_fn sha1; // of WebSocket doors
+	rds_sha1_fn sha1;  // of WebSocket doors
+	bool proxy_header; // comes first, where a proxy is at the other end
 };
 
 struct rds_id_service {
@@ -27,6 +30,7 @@ struct rds_id_service {
 	struct rds_secure_hooks secure;
 	bool offers; // a secure channel, on the main port
 	unsigned keep_alive_sec;
+	struct rds_proxies proxies;
 	struct rds_store *store;
 	struct rds_waker *store_waker;
 	struct rds_udp *udp;
@@ -157,9 +161,42 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 	rds_table_remove(&service->streams_by_id, hash_id(service, id), stream);
 }
 
+static bool is_trusted(const struct rds_id_service *service, const struct rds_ip *ip)
+{
+	return rds_cidrs_hold(service->proxies.trusted, service->proxies.n_trusted, ip);
+}
+
+static void on_proxied(void *ctx, struct rds_stream *stream, bool known,
+                       const struct rds_addr *client)
+{
+	struct rds_id_service *service = ctx;
+	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
+		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
+	else if (known)
+		rds_stream_set_remote(stream, client);
+}
+
+// Headers in which a reverse proxy says whom it speaks for. The client's port is in none.
+static void on_request(void *ctx, struct rds_stream *stream, const struct rds_ws_request *request)
+{
+	struct rds_id_service *service = ctx;
+	struct rds_addr client = {.port = 0};
+	const struct rds_proxies *proxies = &service->proxies;
+	if (request->real_ip.len == 0 && request->forwarded_for.len == 0)
+		return;
+	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
+		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
+	else if (rds_forwarded_client(request->forwarded_for, proxies->trusted,
+	                              proxies->n_trusted, &client.ip) ||
+	         rds_forwarded_client(request->real_ip, NULL, 0, &client.ip))
+		rds_stream_set_remote(stream, &client);
+}
+
 static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
+	                                                      .on_proxied = on_proxied,
+	                                                      .on_request = on_request,
 	                                                      .on_end = on_stream_end};
 	struct listener *listener = ctx;
 	struct rds_id_service *service = listener->service;
@@ -170,6 +207,8 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	}
 	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);
 	rds_stream_set_mark(stream, (int)listener->door);
+	if (listener->proxy_header)
+		rds_stream_expect_proxy(stream, is_trusted(service, &remote->ip));
 	if (listener->door == RDS_DOOR_WEBSOCKET)
 		rds_stream_expect_websocket(stream, listener->sha1);
 	rds_table_insert(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
@@ -192,7 +231,8 @@ static void on_stored(void *ctx)
 struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
                                           const struct rds_rendezvous_config *config,
                                           const struct rds_key_hooks *keys,
-                                          const struct rds_secure_hooks *secure)
+                                          const struct rds_secure_hooks *secure,
+                                          const struct rds_proxies *proxies)
 {
 	struct rds_id_service *service = rds_calloc(1, sizeof *service);
 	struct rds_host host = {.ctx = service,
@@ -208,6 +248,7 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	service->loop = loop;
 	service->seed = config->seed;
 	service->keep_alive_sec = (unsigned)config->keep_alive_sec;
+	service->proxies = *proxies;
 	service->offers = secure != NULL;
 	if (secure != NULL)
 		service->secure = *secure;
@@ -258,6 +299,17 @@ void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_
 	rds_udp_add(service->udp, fd, receive_bytes);
 }
 
+static bool has_proxy_header(const struct rds_id_service *service, int fd)
+{
+	struct rds_addr local;
+	if (rds_local_addr(fd, &local) != 0)
+		return false;
+	for (size_t i = 0; i < service->proxies.n_header_ports; i++)
+		if (service->proxies.header_ports[i] == local.port)
+			return true;
+	return false;
+}
+
 static void add_listener(struct rds_id_service *service, int fd, enum rds_door door,
                          rds_sha1_fn sha1)
 {
@@ -265,6 +317,7 @@ static void add_listener(struct rds_id_service *service, int fd, enum rds_door d
 	listener->service = service;
 	listener->door = door;
 	listener->sha1 = sha1;
+	listener->proxy_header = has_proxy_header(service, fd);
 	listener->acceptor = rds_acceptor_new(service->loop, fd, on_accept, listener);
 	service->listeners = rds_realloc(service->listeners, service->n_listeners + 1,
 	                                 sizeof(struct listener *));

@@ -9,6 +9,14 @@
 #include "net/loop.h"
 #include "net/websocket.h"
 
+// Which proxies are believed, on behalf of whom.
+struct rds_proxies {
+	const struct rds_cidr *trusted; // borrows
+	size_t n_trusted;
+	const uint16_t *header_ports; // TCP ports where a PROXY header comes first; borrows
+	size_t n_header_ports;
+};
+
 struct rds_id_service;
 
 // config is copied, what it points to is borrowed; keys and secure are copied. secure: the secure
@@ -16,7 +24,8 @@ struct rds_id_service;
 struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
                                           const struct rds_rendezvous_config *config,
                                           const struct rds_key_hooks *keys,
-                                          const struct rds_secure_hooks *secure);
+                                          const struct rds_secure_hooks *secure,
+                                          const struct rds_proxies *proxies);
 
 // Closes everything; the store first writes what is queued.
 void rds_id_service_free(struct rds_id_service *service);

@@ -5,6 +5,7 @@
 #include "core/frame.h"
 #include "core/limits.h"
 #include "net/buffer.h"
+#include "net/proxy.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -32,6 +33,7 @@ struct rds_stream {
 	uint64_t payloads;  // how many have come
 	unsigned keep_alive_ms; // heartbeats when nothing was sent for so long; 0: none
 	unsigned unanswered;    // heartbeats
+	enum { NO_PROXY, MAY_BE_PROXY, MUST_BE_PROXY } proxy; // whether its header is awaited
 	rds_sha1_fn sha1;  // set while a WebSocket's opening request is awaited
 	struct rds_ws *ws; // NULL: framed
 	const struct rds_secure_hooks *hooks;
@@ -220,7 +222,7 @@ static void on_ws_output(void *ctx, const uint8_t *bytes, size_t len)
 
 static void take_ws_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
 {
-	if (stream->state == OPEN && !rds_ws_receive(stream->ws, bytes, len))
+	if (!rds_ws_receive(stream->ws, bytes, len))
 		rds_stream_close(stream, RDS_WHY_EOF);
 	write_out(stream);
 }
@@ -262,8 +264,41 @@ static void take_request_bytes(struct rds_stream *stream, const uint8_t *bytes, 
 	rds_buffer_clear(&rest);
 }
 
+static void take_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len);
+
+static void take_proxy_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+{
+	bool known = false;
+	struct rds_addr client = {0};
+	rds_buffer_add(&stream->in, bytes, len);
+	long used = rds_proxy_header(rds_view_of(rds_buffer_data(&stream->in), stream->in.len),
+	                             &known, &client);
+	if (used == 0)
+		return;
+	if (used < 0 && stream->proxy == MUST_BE_PROXY) {
+		rds_stream_close(stream, RDS_WHY_MALFORMED);
+		return;
+	}
+	stream->proxy = NO_PROXY;
+	if (used > 0) {
+		stream->callbacks->on_proxied(stream->ctx, stream, known, &client);
+		rds_buffer_drop(&stream->in, (size_t)used);
+	}
+	struct rds_buffer rest = stream->in;
+	stream->in = (struct rds_buffer){0};
+	if (rest.len > 0)
+		take_bytes(stream, rds_buffer_data(&rest), rest.len);
+	rds_buffer_clear(&rest);
+}
+
 static void take_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
 {
+	if (stream->state != OPEN)
+		return; // what comes behind the end is nobody's
+	if (stream->proxy != NO_PROXY) {
+		take_proxy_bytes(stream, bytes, len);
+		return;
+	}
 	if (stream->sha1 != NULL) {
 		take_request_bytes(stream, bytes, len);
 		return;
@@ -400,6 +435,11 @@ void rds_stream_close(struct rds_stream *stream, enum rds_reason why)
 void rds_stream_expect_websocket(struct rds_stream *stream, rds_sha1_fn sha1)
 {
 	stream->sha1 = sha1;
+}
+
+void rds_stream_expect_proxy(struct rds_stream *stream, bool must)
+{
+	stream->proxy = must ? MUST_BE_PROXY : MAY_BE_PROXY;
 }
 
 void rds_stream_set_remote(struct rds_stream *stream, const struct rds_addr *remote)

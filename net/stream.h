@@ -16,6 +16,9 @@ struct rds_stream_callbacks {
 	// One payload has come, viewed for the length of the call. It may send to and close the
 	// stream.
 	void (*on_payload)(void *ctx, struct rds_stream *stream, struct rds_view payload);
+	// A PROXY header has come and been taken off; known: it names the client.
+	void (*on_proxied)(void *ctx, struct rds_stream *stream, bool known,
+	                   const struct rds_addr *client);
 	// A WebSocket's opening request has come, and is about to be accepted; NULL: of no interest.
 	void (*on_request)(void *ctx, struct rds_stream *stream,
 	                   const struct rds_ws_request *request);
@@ -31,6 +34,10 @@ struct rds_stream *rds_stream_new(struct rds_loop *loop, int fd, const struct rd
 // Call right after rds_stream_new: the client speaks WebSocket. It is kept waiting for its opening
 // request no longer than for any other message.
 void rds_stream_expect_websocket(struct rds_stream *stream, rds_sha1_fn sha1);
+
+// Call right after rds_stream_new: a PROXY header may come before all else; it must, where a proxy
+// is expected.
+void rds_stream_expect_proxy(struct rds_stream *stream, bool must);
 
 // Who is at the other end is known better: from a proxy that is trusted.
 void rds_stream_set_remote(struct rds_stream *stream, const struct rds_addr *remote);

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#include "net/proxy.h"
+
+#include "core/error.h"
+
+#include <stdio.h>
+
+// An address as proxies write it: bare, in brackets, with or without a port.
+static bool read_ip(struct rds_view v, struct rds_ip *out)
+{
+	char text[RDS_IP_TEXT];
+	v = rds_view_trim(v);
+	if (v.len > 0 && v.data[0] == '[') {
+		const uint8_t *end = memchr(v.data, ']', v.len);
+		if (end == NULL)
+			return false;
+		v = rds_view_of(v.data + 1, (size_t)(end - v.data) - 1);
+	}
+	if (v.len == 0 || v.len >= sizeof text)
+		return false;
+	memcpy(text, v.data, v.len);
+	text[v.len] = '\0';
+	if (rds_ip_parse(text, out) == 0)
+		return true;
+	char *colon = strchr(text, ':');
+	if (colon == NULL)
+		return false;
+	*colon = '\0';
+	return rds_ip_parse(text, out) == 0;
+}
+
+bool rds_forwarded_client(struct rds_view list, const struct rds_cidr *trusted, size_t n_trusted,
+                          struct rds_ip *out)
+{
+	while (list.len > 0) {
+		size_t start = list.len;
+		while (start > 0 && list.data[start - 1] != ',')
+			start--;
+		if (!read_ip(rds_view_of(list.data + start, list.len - start), out))
+			return false; // who wrote this, and what is left of it, can't be told
+		if (!rds_cidrs_hold(trusted, n_trusted, out))
+			return true;
+		list.len = start > 0 ? start - 1 : 0;
+	}
+	return false;
+}
+
+static const uint8_t v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
+static const char v1_start[] = "PROXY ";
+
+// Version 1: "PROXY TCP4 source destination sourceport destinationport\r\n".
+static long parse_v1(struct rds_view bytes, bool *known, struct rds_addr *out)
+{
+	char line[108];
+	const uint8_t *newline = memchr(bytes.data, '\n', bytes.len);
+	size_t len = newline == NULL ? bytes.len : (size_t)(newline - bytes.data);
+	if (len >= sizeof line)
+		return -RDS_EPARSE;
+	if (newline == NULL)
+		return 0;
+	memcpy(line, bytes.data, len);
+	line[len] = '\0';
+	char source[RDS_IP_TEXT];
+	unsigned port = 0;
+	*known = false;
+	if (strncmp(line, "PROXY UNKNOWN", 13) != 0) {
+		if (sscanf(line, "PROXY TCP%*1[46] %45s %*45s %5u %*u", source, &port) != 2 ||
+		    port > UINT16_MAX || rds_ip_parse(source, &out->ip) != 0)
+			return -RDS_EPARSE;
+		out->port = (uint16_t)port;
+		*known = true;
+	}
+	return (long)len + 1;
+}
+
+static uint16_t big_endian(const uint8_t *b)
+{
+	return (uint16_t)(b[0] << 8 | b[1]);
+}
+
+// Version 2: signature, version and command, family, length, addresses, more.
+static long parse_v2(struct rds_view bytes, bool *known, struct rds_addr *out)
+{
+	enum { HEAD = 16, LOCAL = 0x20, PROXY = 0x21, TCP4 = 0x11, TCP6 = 0x21 };
+	const uint8_t *b = bytes.data;
+	if (bytes.len < HEAD)
+		return 0;
+	size_t len = HEAD + (size_t)big_endian(b + 14);
+	if ((b[12] != LOCAL && b[12] != PROXY) || len > RDS_PROXY_HEADER_MAX)
+		return -RDS_EPARSE;
+	if (bytes.len < len)
+		return 0;
+	*known = false;
+	if (b[12] == PROXY && b[13] == TCP4 && len >= HEAD + 12) {
+		out->ip = rds_ip_v4(b[16], b[17], b[18], b[19]);
+		out->port = big_endian(b + 24);
+		*known = true;
+	} else if (b[12] == PROXY && b[13] == TCP6 && len >= HEAD + 36) {
+		memcpy(out->ip.b, b + 16, 16);
+		out->port = big_endian(b + 48);
+		*known = true;
+	}
+	return (long)len;
+}
+
+static bool begins(struct rds_view bytes, const void *with, size_t len)
+{
+	return memcmp(bytes.data, with, bytes.len < len ? bytes.len : len) == 0;
+}
+
+long rds_proxy_header(struct rds_view bytes, bool *known, struct rds_addr *out)
+{
+	if (bytes.len == 0)
+		return 0;
+	if (begins(bytes, v2_signature, sizeof v2_signature))
+		return bytes.len < sizeof v2_signature ? 0 : parse_v2(bytes, known, out);
+	if (begins(bytes, v1_start, sizeof v1_start - 1))
+		return bytes.len < sizeof v1_start - 1 ? 0 : parse_v1(bytes, known, out);
+	return -RDS_EPARSE;
+}
