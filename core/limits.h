@@ -20,6 +20,14 @@
 // but can't lock anybody out.
 #define RDS_LIMITED_SOURCES 65536
 
+// Sources of unproven datagrams that are told apart: 16 bytes each. An office behind one address
+// fits the burst: 500 machines that all start at once send two or three datagrams each.
+#define RDS_RATE_SOURCES    65536
+#define RDS_RATE_PER_SECOND 200
+#define RDS_RATE_BURST      3000
+// All of them together: far above what a fleet of 100,000 sends, and no load worth an attack.
+#define RDS_RATE_TOTAL_PER_SECOND 50000
+
 // Connections that wait for another client's answer: some 200 bytes each.
 #define RDS_WAITS 20000
 

@@ -43,6 +43,7 @@
 	X(NOT_SUPPORTED, "not-supported", "a message that this server does not serve yet")  \
 	X(PROXY_UNTRUSTED, "proxy-untrusted", "a proxy's header from an address that is not trusted") \
 	X(NOBODY_WAITS, "nobody-waits", "an answer for which no client waits")              \
+	X(SOURCE_TOO_FAST, "source-too-fast", "too many datagrams from an unproven address")  \
 	X(REPLY_TOO_LONG, "reply-too-long", "an answer longer than its unproven request")   \
 	X(SEND_FAILED, "send-failed", "a datagram that could not be sent")                  \
 	X(UUID_EMPTY, "uuid-empty", "a relay request without a session uuid")               \

@@ -19,6 +19,8 @@ struct rds_rendezvous *rds_rendezvous_new(const struct rds_rendezvous_config *co
 	rds_table_init(&rules->stores);
 	rds_table_init(&rules->peers_by_conn);
 	rules->limits = rds_register_limits_new(&config->limits, &config->seed);
+	rules->unproven = rds_rate_new(&config->seed, RDS_RATE_PER_SECOND, RDS_RATE_BURST,
+	                               RDS_RATE_TOTAL_PER_SECOND);
 	rules->next_ticket = 1;
 	return rules;
 }
@@ -31,6 +33,7 @@ void rds_rendezvous_free(struct rds_rendezvous *rules)
 	rds_table_clear(&rules->peers_by_conn);
 	rds_register_limits_free(rules->limits);
 	rds_waits_clear(&rules->waits);
+	rds_rate_free(rules->unproven);
 	rds_registry_clear(&rules->peers);
 	free(rules);
 }
@@ -150,6 +153,15 @@ void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *
 	        rds_field_addr("from", &in->from->path.remote),
 	        rds_field_text("by", door_names[in->from->door]),
 	        rds_field_uint("not_logged_before", held_back));
+}
+
+bool rendezvous_may_answer(struct rds_rendezvous *rules, const struct rds_incoming *in)
+{
+	if (in->from->door != RDS_DOOR_UDP ||
+	    rds_rate_pass(rules->unproven, in->now_ms, &in->from->path.remote.ip))
+		return true;
+	rules->counters.n[RDS_WHY_SOURCE_TOO_FAST]++;
+	return false;
 }
 
 bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms)

@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "core/message.h"
+#include "core/rate.h"
 #include "core/rendezvous.h"
 #include "core/waits.h"
 
@@ -14,6 +15,7 @@ struct rds_rendezvous {
 	struct rds_registry peers;
 	struct rds_register_limits *limits;
 	struct rds_waits waits;
+	struct rds_rate *unproven; // datagrams answered to addresses that have shown no uuid
 	struct rds_table peers_by_conn; // those that are registered at connections
 	struct rds_table stores;        // struct rds_pending, by ticket
 	uint64_t next_ticket;
@@ -63,6 +65,9 @@ void rendezvous_send_to_peer(struct rds_rendezvous *rules, const struct rds_peer
 // Counts a refusal and logs it, at a limited rate; id may be empty.
 void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *in,
                        enum rds_reason why, struct rds_view id);
+
+// Whether in, a datagram, may be answered although its source is unproven: counts it.
+bool rendezvous_may_answer(struct rds_rendezvous *rules, const struct rds_incoming *in);
 
 bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms);
 

@@ -57,6 +57,8 @@ void rendezvous_test_nat(struct rds_rendezvous *rules, const struct rds_incoming
 	struct rds_list servers = server_list(rules);
 	rds_message msg = {.which_member = rds_RendezvousMessage_test_nat_response_tag};
 	rds_TestNatResponse *answer = &msg.member.test_nat_response;
+	if (!rendezvous_may_answer(rules, in))
+		return;
 	answer->port = in->from->path.remote.port;
 	if (in->from->door != RDS_DOOR_UDP &&
 	    rendezvous_has_update(rules, in->msg->member.test_nat_request.serial)) {

@@ -75,7 +75,8 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 		peer->path = in->from->path;
 		peer->seen_ms = in->now_ms;
 	}
-	rendezvous_reply(rules, in->from, &answer);
+	if (known || rendezvous_may_answer(rules, in))
+		rendezvous_reply(rules, in->from, &answer);
 	if (known && peer->proven && rendezvous_has_update(rules, request->serial))
 		rendezvous_config_update(rules, in);
 }
@@ -213,6 +214,8 @@ void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incom
 		rendezvous_refuse(rules, in, RDS_WHY_REGISTER_INCOMPLETE, reg.id);
 		return;
 	}
+	if (!rendezvous_may_answer(rules, in))
+		return;
 	enum rds_reason why = judge(rules, in, &reg);
 	if (why == RDS_WHY_NONE && reg.confirms && reg.peer->stores_pending == 0 &&
 	    rds_ip_equal(&reg.peer->ip_on_file, &in->from->path.remote.ip)) {
