@@ -20,8 +20,8 @@ bool rds_act_find(const struct rds_cli *cli, const struct rds_settings *settings
 	return true;
 }
 
-bool rds_act_open(const struct rds_cli *cli, int argc, char **argv, struct rds_act *act,
-                  int *exit_code)
+bool rds_act_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_act *act,
+                   int *exit_code)
 {
 	struct rds_error err = {""};
 	*act = (struct rds_act){.settings = rds_settings_new()};
@@ -31,7 +31,7 @@ bool rds_act_open(const struct rds_cli *cli, int argc, char **argv, struct rds_a
 	*exit_code = rc == 1 ? RDS_EXIT_OK : RDS_EXIT_USAGE;
 	if (rc < 0)
 		rds_cli_complain(cli, &err);
-	return rc == 0 && rds_act_find(cli, act->settings, &act->dir, exit_code);
+	return rc == 0;
 }
 
 void rds_act_close(struct rds_act *act)

@@ -12,12 +12,12 @@ struct rds_act {
 	struct rds_datadir *dir;
 };
 
-// Returns true with *act filled; false with the exit code to leave with, all said. The chosen
-// directory stands on stderr. Close in both cases.
-bool rds_act_open(const struct rds_cli *cli, int argc, char **argv, struct rds_act *act,
-                  int *exit_code);
+// Reads options and settings. Returns true with *act filled but for dir; false with the exit
+// code to leave with, all said. Close in both cases.
+bool rds_act_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_act *act,
+                   int *exit_code);
 
-// Finds the data directory for settings that are read already.
+// Finds the data directory; the choice stands on stderr. false with the exit code, all said.
 bool rds_act_find(const struct rds_cli *cli, const struct rds_settings *settings,
                   struct rds_datadir **dir, int *exit_code);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/cli.h"
 
+#include "cmd/cmd.h"
 #include "core/alloc.h"
 #include "core/limits.h"
 
@@ -148,6 +149,17 @@ int rds_cli_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_s
 	}
 	result->first_argument = optind;
 	return 0;
+}
+
+bool rds_cli_no_arguments(const struct rds_cli *cli, int argc, char **argv,
+                          const struct rds_cli_result *result, int *exit_code)
+{
+	if (result->first_argument >= argc)
+		return true;
+	(void)fprintf(stderr, "%s: unexpected \"%s\"; see %s --help\n", cli->name,
+	              argv[result->first_argument], cli->name);
+	*exit_code = RDS_EXIT_USAGE;
+	return false;
 }
 
 // Reads one file of settings. A missing one is an error only where it must be there.

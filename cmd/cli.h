@@ -38,6 +38,10 @@ int rds_cli_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_s
                   struct rds_cli_result *result, struct rds_error *err)
         __attribute__((warn_unused_result));
 
+// false, with the exit code and a line on stderr, if argv holds more than options.
+bool rds_cli_no_arguments(const struct rds_cli *cli, int argc, char **argv,
+                          const struct rds_cli_result *result, int *exit_code);
+
 // Reads the layers below the command line: --config file, .env of the working directory, the
 // environment, /etc/rdsrv/rdsrv.conf.
 int rds_cli_read_layers(struct rds_settings *settings, struct rds_error *err)

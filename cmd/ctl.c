@@ -38,16 +38,15 @@ int cmd_ctl(int argc, char **argv)
 	};
 	struct rds_act act;
 	int code = RDS_EXIT_USAGE;
-	if (rds_act_open(&cli, argc, argv, &act, &code)) {
-		int at = act.result.first_argument;
-		bool named = argc - at == 2 &&
-		             (strcmp(argv[at], "id") == 0 || strcmp(argv[at], "relay") == 0);
-		if (named)
-			code = ask(&cli, act.dir, argv[at], argv[at + 1]);
-		else
+	if (rds_act_parse(&cli, argc, argv, &act, &code)) {
+		char **words = argv + act.result.first_argument;
+		int n = argc - act.result.first_argument;
+		if (n != 2 || (strcmp(words[0], "id") != 0 && strcmp(words[0], "relay") != 0)) {
 			(void)fprintf(stderr, "usage: %s %s\n", cli.name, cli.arguments);
-		if (!named)
 			code = RDS_EXIT_USAGE;
+		} else if (rds_act_find(&cli, act.settings, &act.dir, &code)) {
+			code = ask(&cli, act.dir, words[0], words[1]);
+		}
 	}
 	rds_act_close(&act);
 	return code;

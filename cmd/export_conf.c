@@ -56,14 +56,11 @@ static int complain(const struct rds_cli *cli, const char *text, int code)
 	return code;
 }
 
-static int export_conf(const struct rds_cli *cli, struct rds_act *act)
+static int export_conf(const struct rds_cli *cli, struct rds_act *act,
+                       const struct format *format)
 {
 	struct rds_error err = {""};
 	struct rds_client_conf conf;
-	const struct format *format = find_format(act->result.values[0]);
-	if (format == NULL)
-		return complain(cli, "--format is one of: server.conf, string, json",
-		                RDS_EXIT_USAGE);
 	rds_running_settings(act->dir, act->settings);
 	char *key = live_key(act->dir, &err);
 	if (key == NULL)
@@ -104,8 +101,17 @@ int cmd_export_conf(int argc, char **argv)
 	};
 	struct rds_act act;
 	int code = RDS_EXIT_PROBLEM;
-	if (rds_act_open(&cli, argc, argv, &act, &code))
-		code = export_conf(&cli, &act);
+	if (!rds_act_parse(&cli, argc, argv, &act, &code) ||
+	    !rds_cli_no_arguments(&cli, argc, argv, &act.result, &code)) {
+		rds_act_close(&act);
+		return code;
+	}
+	const struct format *format = find_format(act.result.values[0]);
+	if (format == NULL)
+		code = complain(&cli, "--format is one of: server.conf, string, json",
+		                RDS_EXIT_USAGE);
+	else if (rds_act_find(&cli, act.settings, &act.dir, &code))
+		code = export_conf(&cli, &act, format);
 	rds_act_close(&act);
 	return code;
 }

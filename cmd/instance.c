@@ -76,20 +76,29 @@ static int choose(const struct rds_settings *settings, enum rds_instance_use use
 	                system_dirs[0], system_dirs[1], system_dirs[2]);
 }
 
-int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use use,
-                      struct rds_datadir **out, const char **why, struct rds_error *err)
+int rds_instance_choose(const struct rds_settings *settings, enum rds_instance_use use, char **out,
+                        const char **why, struct rds_error *err)
 {
 	const char *dir = NULL;
 	int rc = choose(settings, use, &dir, why, err);
 	if (rc != 0)
 		return rc;
-	char *absolute = realpath(dir, NULL);
-	if (absolute == NULL)
+	*out = realpath(dir, NULL);
+	if (*out == NULL)
 		return rds_fail(err, RDS_ESYS, "data directory %s: %s%s", dir, strerror(errno),
 		                errno == ENOENT ? "; make it with mkdir -m 700, or correct the name"
 		                                : "");
-	rc = rds_datadir_open(absolute, out, err);
-	free(absolute);
+	return 0;
+}
+
+int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use use,
+                      struct rds_datadir **out, const char **why, struct rds_error *err)
+{
+	char *dir = NULL;
+	int rc = rds_instance_choose(settings, use, &dir, why, err);
+	if (rc == 0)
+		rc = rds_datadir_open(dir, out, err);
+	free(dir);
 	return rc;
 }
 

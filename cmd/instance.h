@@ -20,6 +20,11 @@ int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use
                       struct rds_datadir **out, const char **why, struct rds_error *err)
         __attribute__((warn_unused_result));
 
+// Only says which directory that would be: *dir is fresh memory.
+int rds_instance_choose(const struct rds_settings *settings, enum rds_instance_use use, char **dir,
+                        const char **why, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
 // The exit code that goes with a failure of rds_instance_find.
 int rds_instance_exit_code(int rc);
 

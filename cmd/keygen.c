@@ -106,7 +106,9 @@ int cmd_keygen(int argc, char **argv)
 	};
 	struct rds_act act;
 	int code = RDS_EXIT_PROBLEM;
-	if (rds_act_open(&cli, argc, argv, &act, &code))
+	if (rds_act_parse(&cli, argc, argv, &act, &code) &&
+	    rds_cli_no_arguments(&cli, argc, argv, &act.result, &code) &&
+	    rds_act_find(&cli, act.settings, &act.dir, &code))
 		code = make(&cli, act.dir);
 	rds_act_close(&act);
 	return code;

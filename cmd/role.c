@@ -71,13 +71,37 @@ static int resolve_binds(struct role *role, struct rds_error *err)
 	return rc;
 }
 
+// Two TCP ports that are the same would be told as "held by another program".
+static int check_ports(const struct role *role, struct rds_error *err)
+{
+	static const enum rds_setting ports[] = {RDS_SET_PORT, RDS_SET_NAT_PORT, RDS_SET_RELAY_PORT};
+	size_t first = role->kind->id ? 0 : 2;
+	size_t n = role->kind->relay ? 3 : 2;
+	for (size_t i = first; i < n; i++) {
+		uint16_t port = rds_settings_port(role->settings, ports[i]);
+		for (size_t j = first; j < i && port != 0; j++)
+			if (rds_settings_port(role->settings, ports[j]) == port)
+				return rds_fail(err, RDS_EINVAL,
+				                "%s and %s are both %u: give one of them another port",
+				                rds_setting_row(ports[j])->name,
+				                rds_setting_row(ports[i])->name, (unsigned)port);
+	}
+	return 0;
+}
+
 static int start(struct role *role, struct rds_error *err)
 {
 	warn_of_idle_settings(role->settings);
 	rds_log(RDS_LOG_INFO, "data directory",
 	        rds_field_text("path", rds_datadir_path(role->dir)),
 	        rds_field_text("because", role->dir_why));
-	int rc = resolve_binds(role, err);
+	if (rds_settings_text(role->settings, RDS_SET_LOG_FILE)[0] != '\0')
+		(void)fprintf(stderr, "%s: data directory %s (%s), log in %s\n", role->kind->cli.name,
+		              rds_datadir_path(role->dir), role->dir_why,
+		              rds_settings_text(role->settings, RDS_SET_LOG_FILE));
+	int rc = check_ports(role, err);
+	if (rc == 0)
+		rc = resolve_binds(role, err);
 	if (rc == 0)
 		rc = role_lock(role, err);
 	if (rc == 0)
@@ -138,6 +162,34 @@ static int run(struct role *role, struct rds_error *err)
 	return rc == 0 ? RDS_EXIT_OK : rc == -RDS_EINVAL ? RDS_EXIT_USAGE : RDS_EXIT_PROBLEM;
 }
 
+// In the log's form where there is a log; on standard error in any case.
+static void complain(const struct role *role, const struct rds_error *err)
+{
+	bool to_file = rds_settings_text(role->settings, RDS_SET_LOG_FILE)[0] != '\0';
+	rds_log(RDS_LOG_ERROR, "can't start", rds_field_text("why", err->text));
+	if (!rds_log_wants(RDS_LOG_ERROR) || to_file)
+		rds_cli_complain(&role->kind->cli, err);
+}
+
+// Prints the settings, with the data directory that a start would take.
+static int test_config(struct role *role, struct rds_error *err)
+{
+	char *dir = NULL;
+	const char *why = NULL;
+	int rc = rds_instance_choose(role->settings, role->kind->use, &dir, &why, err);
+	if (rc == 0)
+		rc = check_ports(role, err);
+	if (rc == 0)
+		rc = rds_settings_set(role->settings, RDS_SET_DATA_DIR, dir,
+		                      rds_settings_origin(role->settings, RDS_SET_DATA_DIR), why,
+		                      err);
+	free(dir);
+	if (rc != 0)
+		return RDS_EXIT_USAGE;
+	rds_cli_print_settings(role->settings);
+	return RDS_EXIT_OK;
+}
+
 enum { OPTION_TEST_CONFIG, OPTION_GENERATE };
 
 int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
@@ -148,16 +200,14 @@ int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
 	role.controls[0].lock_fd = role.controls[1].lock_fd = -1;
 	int code = RDS_EXIT_USAGE;
 	int rc = rds_cli_parse(&kind->cli, argc, argv, role.settings, &result, &err);
-	if (rc == 0 && result.first_argument < argc)
-		rc = rds_fail(&err, RDS_EINVAL, "unexpected \"%s\"; see %s --help",
-		              argv[result.first_argument], kind->cli.name);
+	if (rc == 0 && !rds_cli_no_arguments(&kind->cli, argc, argv, &result, &code))
+		rc = -RDS_EINVAL;
 	if (rc == 0)
 		rc = rds_cli_read_layers(role.settings, &err);
 	if (rc == 1) {
 		code = RDS_EXIT_OK;
 	} else if (rc == 0 && result.values[OPTION_TEST_CONFIG] != NULL) {
-		rds_cli_print_settings(role.settings);
-		code = RDS_EXIT_OK;
+		code = test_config(&role, &err);
 	} else if (rc == 0 && kind->generate != NULL && result.values[OPTION_GENERATE] != NULL) {
 		code = kind->generate(&kind->cli, role.settings);
 	} else if (rc == 0 && (rc = rds_log_sink_open(role.settings, &err)) != 0) {
@@ -166,7 +216,7 @@ int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
 		code = run(&role, &err);
 	}
 	if (err.text[0] != '\0' && code != RDS_EXIT_OK)
-		rds_cli_complain(&kind->cli, &err);
+		complain(&role, &err);
 	rds_log_sink_close();
 	rds_settings_free(role.settings);
 	return code;

@@ -167,9 +167,11 @@ int role_control_open(struct role *role, struct rds_error *err)
 		char path[RDS_DATADIR_REF];
 		(void)snprintf(file, sizeof file, "%s.sock", control->name);
 		rds_datadir_ref(role->dir, file, path);
-		int rc = rds_control_open(role->loop, path, answer, control, &control->control, err);
+		struct rds_error why;
+		int rc = rds_control_open(role->loop, path, answer, control, &control->control, &why);
 		if (rc != 0)
-			return rc;
+			return rds_fail(err, RDS_ESYS, "%s/%s: %s", rds_datadir_path(role->dir), file,
+			                why.text);
 	}
 	return 0;
 }

@@ -86,7 +86,7 @@ static void warn_of_missing_relay(const struct role *role)
 	const struct rds_settings *settings = role->settings;
 	uint16_t expected = (uint16_t)(rds_settings_number(settings, RDS_SET_PORT) + 1);
 	uint16_t ours = rds_settings_port(settings, RDS_SET_RELAY_PORT);
-	if (role->relay_names.n == 0 && role->kind->relay && ours != expected)
+	if (role->relay_names.n == 0 && role->kind->relay && ours != 0 && ours != expected)
 		rds_log(RDS_LOG_WARN,
 		        "clients will look for the relay at another port: name it with -r HOST:PORT",
 		        rds_field_uint("they_try", expected), rds_field_uint("relay_port", ours));

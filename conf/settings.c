@@ -221,10 +221,11 @@ uint16_t rds_settings_port(const struct rds_settings *settings, enum rds_setting
 	}
 }
 
+// Also one that has lost its padding.
 static bool is_secret(const char *text)
 {
 	uint8_t bytes[67];
-	bool is = rds_base64_decode(text, strlen(text), bytes, sizeof bytes) == 64;
+	bool is = rds_base64url_decode(text, strlen(text), bytes, sizeof bytes) == 64;
 	explicit_bzero(bytes, sizeof bytes);
 	return is;
 }

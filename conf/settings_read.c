@@ -120,30 +120,43 @@ static void read_rust_log(struct rds_settings *settings, const char *value)
 		return;
 }
 
-int rds_settings_read_environment(struct rds_settings *settings, char *const *environment,
-                                  struct rds_error *err)
+static int read_variable(struct rds_settings *settings, const char *variable, struct rds_view name,
+                         struct rds_error *err)
 {
-	const char *rust_log = NULL;
-	for (; *environment != NULL; environment++) {
+	enum rds_setting setting = RDS_SET_COUNT;
+	if (!find_shared(name, &setting) && !has_prefix(name))
+		return 0;
+	char *where = rds_asprintf("environment variable %.*s", (int)name.len, variable);
+	int rc = setting == RDS_SET_COUNT
+	                 ? rds_fail(err, RDS_EINVAL, "%s: there is no such setting", where)
+	                 : rds_settings_set(settings, setting, variable + name.len + 1,
+	                                    RDS_FROM_ENVIRONMENT, where, err);
+	free(where);
+	return rc;
+}
+
+// Those whose names begin with RDSRV_, or the others.
+static int read_variables(struct rds_settings *settings, char *const *environment, bool prefixed,
+                          struct rds_error *err)
+{
+	int rc = 0;
+	for (; *environment != NULL && rc == 0; environment++) {
 		const char *equals = strchr(*environment, '=');
 		if (equals == NULL)
 			continue;
 		struct rds_view name = rds_view_of(*environment, (size_t)(equals - *environment));
-		enum rds_setting setting = RDS_SET_COUNT;
-		if (rds_view_equal(name, rds_view_text("RUST_LOG")))
-			rust_log = equals + 1;
-		if (!find_shared(name, &setting) && !has_prefix(name))
-			continue;
-		char *where = rds_asprintf("environment variable %.*s", (int)name.len, *environment);
-		int rc = setting == RDS_SET_COUNT
-		                 ? rds_fail(err, RDS_EINVAL, "%s: there is no such setting", where)
-		                 : rds_settings_set(settings, setting, equals + 1,
-		                                    RDS_FROM_ENVIRONMENT, where, err);
-		free(where);
-		if (rc != 0)
-			return rc;
+		if (has_prefix(name) == prefixed)
+			rc = read_variable(settings, *environment, name, err);
+		if (!prefixed && rds_view_equal(name, rds_view_text("RUST_LOG")))
+			read_rust_log(settings, equals + 1);
 	}
-	if (rust_log != NULL)
-		read_rust_log(settings, rust_log);
-	return 0;
+	return rc;
+}
+
+// Our own names go before the bare ones that others may use too.
+int rds_settings_read_environment(struct rds_settings *settings, char *const *environment,
+                                  struct rds_error *err)
+{
+	int rc = read_variables(settings, environment, false, err);
+	return rc != 0 ? rc : read_variables(settings, environment, true, err);
 }

@@ -124,16 +124,16 @@ static void put_json(struct line *line, struct rds_view v)
 	put_text(line, "\"");
 }
 
-static void put_json_member(struct line *line, const char *name, struct rds_view value)
+static void put_json_member(struct line *line, const char *name, struct rds_view value,
+                            bool is_number)
 {
 	put_text(line, line->out[line->len - 1] == '{' ? "\"" : ",\"");
 	put_text(line, name);
 	put_text(line, "\":");
-	// A member is whole or not there, so that a line that was cut is still JSON.
-	size_t before = line->len;
-	put_json(line, value);
-	if (line->cut)
-		line->len = before;
+	if (is_number)
+		put(line, (const char *)value.data, value.len);
+	else
+		put_json(line, value);
 }
 
 static void format_json(struct line *line, uint64_t unix_ms, enum rds_log_level level,
@@ -142,12 +142,14 @@ static void format_json(struct line *line, uint64_t unix_ms, enum rds_log_level 
 	put_text(line, "{\"time\":\"");
 	put_time(line, unix_ms);
 	put_text(line, "\"");
-	put_json_member(line, "level", rds_view_text(level_names[level]));
-	put_json_member(line, "event", rds_view_text(event));
+	put_json_member(line, "level", rds_view_text(level_names[level]), false);
+	put_json_member(line, "event", rds_view_text(event), false);
 	for (size_t i = 0; i < n; i++) {
 		char scratch[RDS_ADDR_TEXT];
+		// A member is whole or not there, so that a line that was cut is still JSON.
 		size_t before = line->len;
-		put_json_member(line, fields[i].name, field_value(&fields[i], scratch));
+		put_json_member(line, fields[i].name, field_value(&fields[i], scratch),
+		                fields[i].kind == RDS_FIELD_UINT);
 		if (line->cut)
 			line->len = before;
 	}

@@ -104,12 +104,30 @@ static void list_free(struct job_list *list)
 		free(job);
 }
 
+static const char *advice(int code)
+{
+	switch (code) {
+	case SQLITE_CANTOPEN:
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return "see the owner and mode of the file and of its directory";
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return "another program holds it: stop that first";
+	case SQLITE_FULL:
+	case SQLITE_IOERR:
+		return "see the disk's free space and health";
+	default:
+		return "the file was left as it is: restore it from a backup, or move it away to "
+		       "start without peers";
+	}
+}
+
 static int fail_open(struct rds_store *store, struct rds_error *err, const char *what)
 {
-	return rds_fail(err, RDS_ESTORE,
-	                "%s: %s: %s; the file was left as it is: restore it from a backup, or move "
-	                "it away to start without peers",
-	                store->path, what, sqlite3_errmsg(store->db));
+	return rds_fail(err, RDS_ESTORE, "%s: %s: %s; %s", store->path, what,
+	                sqlite3_errmsg(store->db), advice(sqlite3_errcode(store->db) & 0xff));
 }
 
 // A new file is for its owner only: it holds what lets a machine claim its id. SQLite gives its

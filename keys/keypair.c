@@ -154,7 +154,8 @@ void rds_fingerprint(struct rds_view public_text, char out[RDS_FINGERPRINT_TEXT]
 bool rds_text_is_secret_key(struct rds_view text)
 {
 	uint8_t bytes[RDS_SECRET_BYTES + 3];
-	bool is = decoded(text, bytes, sizeof bytes) == RDS_SECRET_BYTES;
+	bool is = rds_base64url_decode((const char *)text.data, text.len, bytes, sizeof bytes) ==
+	          RDS_SECRET_BYTES;
 	rds_wipe(bytes, sizeof bytes);
 	return is;
 }

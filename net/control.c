@@ -140,8 +140,7 @@ int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn ans
 {
 	int fd = listen_at(path);
 	if (fd < 0)
-		return rds_fail(err, RDS_ESYS, "%s: can't make the control socket: %s", path,
-		                strerror(errno));
+		return rds_fail(err, RDS_ESYS, "can't make the control socket: %s", strerror(errno));
 	struct rds_control *control = rds_calloc(1, sizeof *control);
 	control->loop = loop;
 	control->path = rds_strdup(path);

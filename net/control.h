@@ -14,7 +14,7 @@ struct rds_control;
 typedef char *(*rds_control_fn)(void *ctx, const char *request);
 
 // Listens at path (0600), which is replaced if a dead process left it: whoever calls this holds
-// the role's lock. -RDS_ESYS.
+// the role's lock. -RDS_ESYS, *err leaving it to the caller to say where.
 int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn answer, void *ctx,
                      struct rds_control **out, struct rds_error *err)
         __attribute__((warn_unused_result));

@@ -70,6 +70,9 @@ int rds_local_addr(int fd, struct rds_addr *out)
 
 static void bind_add(struct rds_binds *binds, const struct rds_bind *bind)
 {
+	for (size_t i = 0; i < binds->n; i++)
+		if (rds_ip_equal(&binds->items[i].ip, &bind->ip))
+			return;
 	binds->items = rds_realloc(binds->items, binds->n + 1, sizeof *binds->items);
 	binds->items[binds->n++] = *bind;
 }
@@ -251,10 +254,10 @@ int rds_listen(enum rds_proto proto, const struct rds_bind *bind, uint16_t port,
 	*fd = take_inherited(proto, bind, port);
 	if (*fd >= 0)
 		return 0;
-	bool six = bind->any || !rds_ip_is_v4(&bind->ip);
+	bool six = !rds_ip_is_v4(&bind->ip);
 	*fd = open_socket(proto, six, bind, port);
 	// A kernel without IPv6 has no such family, or no such address.
-	if (*fd < 0 && bind->any && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+	if (*fd < 0 && bind->any && six && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 		*fd = open_socket(proto, false, bind, port);
 	return *fd >= 0 ? 0 : fail(proto, bind, port, err);
 }

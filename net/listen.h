@@ -7,7 +7,7 @@
 #include "core/addr.h"
 #include "core/error.h"
 
-// Where to listen: all addresses, or one.
+// Where to listen: one address, or with `any` all of them: ip then says whether only IPv4's.
 struct rds_bind {
 	bool any;
 	struct rds_ip ip;

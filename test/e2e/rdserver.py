@@ -174,6 +174,8 @@ class Server:
 
     def wait_ready(self) -> Server:
         wait_until(lambda: self.is_ready() or self._has_exited(), READY_S, "ready in the log:\n" + self.log_text())
+        if self._has_exited() and self._reader is not None:
+            self._reader.join(STOP_S)  # its last words
         assert self.is_ready(), f"{self.role} ended with {self._end()} before it was ready:\n{self.log_text()}"
         return self
 

@@ -1,0 +1,235 @@
+"""Shared by the tests of the command line: commands and roles under any name, hosts with a /var/lib and /etc of
+their own, and how to read what the program says."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any, Mapping, NamedTuple, Sequence
+
+import pytest
+
+from rdserver import BINARY, RUN_S, Server, clean_env, free_base_port, random_loopback, sanitizer_reports
+
+Done = subprocess.CompletedProcess[str]
+
+SECRET, PUBLIC, DATABASE, CLIENT_CONF = "id_ed25519", "id_ed25519.pub", "db_v2.sqlite3", "server.conf"
+VECTORS = Path(__file__).resolve().parent.parent / "vectors"
+KEY_VECTORS: dict[str, Any] = json.loads((VECTORS / "keyfile.json").read_text())
+PAIR, OTHER = KEY_VECTORS["keys"]
+SYSTEM_NAMES = ("rdsrv", "rustdesk-server", "rustdesk")
+TEXT_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+WAIT_S = 10.0
+
+_CHOICE = re.compile(r"^\S+( [\w-]+)?: data directory .* \(.*\)$")
+_LOG_LINE = re.compile(rf"^({TEXT_TIME} (trace|debug|info|warn) |<[4-7]>)")
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def called(name: str) -> Path:
+    """A symbolic link of this name to the binary."""
+    assert BINARY.exists(), f"{BINARY} is not built (RDSRV names another)"
+    place = Path(tempfile.mkdtemp(prefix="rdsrv-names-"))
+    atexit.register(shutil.rmtree, place, True)
+    (place / name).symlink_to(BINARY)
+    return place / name
+
+
+def rdsrv(
+    *args: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] = {},
+    program: str = "rdsrv",
+    prefix: Sequence[str] = (),
+) -> Done:
+    """Runs a command that ends by itself."""
+    done = subprocess.run(
+        [*prefix, str(called(program)), *map(str, args)],
+        cwd=cwd,
+        env=clean_env(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        timeout=RUN_S,
+    )
+    assert not sanitizer_reports(done.stderr), done.stderr
+    return done
+
+
+def place_args() -> list[str]:
+    """An address and ports of its own for a role."""
+    host = random_loopback()
+    return ["--bind", host, "--port", str(free_base_port([host]))]
+
+
+def complaint(done: Done) -> str:
+    """The one line that says what is wrong: everything on stderr but ordinary log lines and the chosen directory."""
+    lines = [line for line in done.stderr.splitlines() if not (_CHOICE.match(line) or _LOG_LINE.match(line))]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def assert_refused(done: Done, code: int, *parts: str) -> None:
+    """The command ended with this code, nothing on stdout and one line that holds these parts."""
+    assert (done.returncode, done.stdout) == (code, ""), (done.returncode, done.stdout, done.stderr)
+    line = complaint(done)
+    missing = [part for part in parts if part not in line]
+    assert not missing, f"{missing} not in {line!r}"
+
+
+class Role(Server):
+    """A role whose command line is exactly what the test says, but for its address and ports.
+
+    directory is its working directory. Text logs are understood as well as JSON.
+    """
+
+    def __init__(self, role: str, directory: Path, *args: str | Path, program: str = "rdsrv", **options: Any) -> None:
+        self.program = program
+        super().__init__(role, directory, [str(arg) for arg in args], **options)
+
+    def _common_args(self, log_level: str) -> list[str]:
+        port = ["--relay-port", str(self.port + 1)] if self.program == "hbbr" else ["--port", str(self.port)]
+        return [*([] if self.hosts is None else ["--bind", ",".join(self.hosts)]), *port]
+
+    def command(self) -> list[str]:
+        name = [] if self.program in ("hbbs", "hbbr") else [self.role]
+        return [*self.prefix, str(called(self.program)), *name, *self.args]
+
+    def launch(self) -> Role:
+        self._process = subprocess.Popen(
+            self.command(),
+            cwd=self.directory,
+            env=clean_env(self.env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        self._pid = self._process.pid
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        return self
+
+    def is_ready(self) -> bool:
+        return super().is_ready() or any(re.search(rf'\bready role="?{self.role}\b', line) for line in list(self.lines))
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+class Look(NamedTuple):
+    """A file as it can be told whether anybody touched it."""
+
+    content: bytes
+    mode: int
+    mtime_ns: int
+    inode: int
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def look(directory: Path, *names: str) -> dict[str, Look]:
+    """These files, or all of the directory."""
+    paths = [directory / name for name in names] if names else [p for p in directory.iterdir() if p.is_file()]
+    return {path.name: _look_at(path) for path in paths if path.exists()}
+
+
+def _look_at(path: Path) -> Look:
+    about = path.stat()
+    return Look(path.read_bytes(), stat.S_IMODE(about.st_mode), about.st_mtime_ns, about.st_ino)
+
+
+def place_pair(directory: Path, pair: Mapping[str, str] = PAIR) -> None:
+    """Puts a key pair of the vectors there, with the modes it should have."""
+    for name, bits in ((SECRET, 0o600), (PUBLIC, 0o644)):
+        (directory / name).write_text(pair[name])
+        (directory / name).chmod(bits)
+
+
+def new_dir(parent: Path, name: str) -> Path:
+    path = parent / name
+    path.mkdir(parents=True)
+    return path
+
+
+def names_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+# --- a host of our own ----------------------------------------------------------------------------------------------
+
+
+class System:
+    """What a command sees as /var/lib, in a mount namespace of its own: the host's is never touched.
+
+    The files are under a directory of the test, so they can be looked at afterwards.
+    """
+
+    def __init__(self, tmp_path: Path, *names: str) -> None:
+        self.var_lib = new_dir(tmp_path, "system/var/lib")
+        for name in names:
+            self.instance(name)
+
+    def instance(self, name: str, holds: str = SECRET) -> Path:
+        """An instance under /var/lib that holds a key pair, or an empty file of that name."""
+        path = new_dir(self.var_lib, name)
+        if holds == SECRET:
+            place_pair(path)
+        else:
+            (path / holds).touch()
+        return path
+
+    @property
+    def prefix(self) -> list[str]:
+        """What goes before a command that is to run there; it keeps the process id."""
+        mount = f"mount --bind {shlex.quote(str(self.var_lib))} /var/lib"
+        return ["unshare", "--mount", "sh", "-ec", f'{mount}; exec "$0" "$@"']
+
+
+@functools.cache
+def _can_unshare() -> bool:
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        return False
+    with tempfile.TemporaryDirectory() as place:
+        return subprocess.run([*System(Path(place)).prefix, "true"], capture_output=True).returncode == 0
+
+
+needs_system = pytest.mark.skipif(not _can_unshare(), reason="mount namespaces can't be made here")
+
+
+# --- what it says ---------------------------------------------------------------------------------------------------
+
+
+def ctl(directory: Path, role: str, what: str = "status") -> dict[str, Any]:
+    """What the running role of this directory answers."""
+    done = rdsrv("ctl", "--data-dir", directory, role, what, cwd=directory.parent)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def warnings(server: Server) -> list[str]:
+    """The warnings so far, whole, from JSON or text logs."""
+    events = [json.dumps(event, ensure_ascii=False) for event in list(server.events) if event.get("level") == "warn"]
+    return events + [line for line in list(server.lines) if re.match(rf"^({TEXT_TIME} warn |<4>)", line)]
+
+
+def warned_of(server: Server, *parts: str) -> bool:
+    """Is there one warning that holds all of this?"""
+    return any(all(part in warning for part in parts) for warning in warnings(server))
