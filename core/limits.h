@@ -29,7 +29,8 @@
 #define RDS_RATE_TOTAL_PER_SECOND 50000
 
 // Connections that wait for another client's answer: some 200 bytes each.
-#define RDS_WAITS 20000
+#define RDS_WAITS        20000
+#define RDS_WAITS_PER_IP 1000
 
 // Registrations on their way to the disk: at a few hundred bytes each, and at the speed of a
 // slow disk, some seconds of work.
@@ -39,9 +40,10 @@
 // that a lone registration behind a full batch waits a few milliseconds.
 #define RDS_STORE_BATCH 512
 
-// Frames on the rendezvous ports: OnlineRequest asks for thousands of ids at once, nothing
-// else comes near. Before a connection's first frame is known, it may claim no more than this.
-#define RDS_FRAME_MAX_BYTES (1024 * 1024)
+// Frames on the rendezvous ports. OnlineRequest asks for thousands of ids at once, nothing else
+// comes near.
+#define RDS_FRAME_MAX_BYTES        (64 * 1024)
+#define RDS_ONLINE_FRAME_MAX_BYTES (1024 * 1024)
 
 // The relay's first frame: a RequestRelay, whose token can run to kilobytes.
 #define RDS_RELAY_FRAME_MAX_BYTES (64 * 1024)
@@ -70,6 +72,8 @@
 // Connections of the rendezvous ports, in all: two thirds of a descriptor limit of 20,000
 // leave room for everything else; where the limit is lower, the limit rules.
 #define RDS_CONNS 200000
+// From one address, proxies that are trusted excepted: an office registered over TCP fits.
+#define RDS_CONNS_PER_IP 5000
 
 // The relay (section 9 points 2, 3 and 5).
 #define RDS_RELAY_HANDSHAKE_MS 30000

@@ -4,8 +4,10 @@
 #include "core/alloc.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
+static_assert(offsetof(struct rds_wait, share) == 0, "enter goes from a share to its wait");
 static_assert(RDS_WAITS < UINT16_MAX, "choose_port finds a free port");
 
 static uint64_t hash_conn(const struct rds_waits *waits, uint64_t conn)
@@ -26,6 +28,7 @@ void rds_waits_init(struct rds_waits *waits, const struct rds_seed *seed)
 	waits->seed = *seed;
 	rds_table_init(&waits->by_conn);
 	rds_table_init(&waits->by_addr);
+	rds_shares_init(&waits->shares, seed, RDS_WAITS, RDS_WAITS_PER_IP);
 }
 
 void rds_waits_clear(struct rds_waits *waits)
@@ -35,6 +38,7 @@ void rds_waits_clear(struct rds_waits *waits)
 		free(wait);
 	rds_table_clear(&waits->by_conn);
 	rds_table_clear(&waits->by_addr);
+	rds_shares_clear(&waits->shares);
 }
 
 static bool has_conn(const void *entry, const void *key)
@@ -60,11 +64,27 @@ static void choose_port(struct rds_waits *waits, struct rds_addr *addr)
 	} while (rds_table_find(&waits->by_addr, hash_addr(waits, addr), waits_at, addr) != NULL);
 }
 
+// Whether there is room for one more from ip, made if need be.
+static bool enter(struct rds_waits *waits, const struct rds_ip *ip, struct rds_wait *wait)
+{
+	struct rds_share *victim = NULL;
+	enum rds_share_result result = rds_shares_enter(&waits->shares, ip, &wait->share, &victim);
+	if (result == RDS_SHARE_EVICT) {
+		rds_waits_end(waits, (struct rds_wait *)(void *)victim);
+		result = rds_shares_enter(&waits->shares, ip, &wait->share, &victim);
+	}
+	return result == RDS_SHARE_TAKEN;
+}
+
 static struct rds_wait *wait_add(struct rds_waits *waits, uint64_t conn,
                                  const struct rds_addr *addr, enum rds_wait_kind kind,
                                  struct rds_view id)
 {
 	struct rds_wait *wait = rds_calloc(1, sizeof *wait);
+	if (!enter(waits, &addr->ip, wait)) {
+		free(wait);
+		return NULL;
+	}
 	wait->conn = conn;
 	wait->addr = *addr;
 	if (addr->port == 0)
@@ -90,8 +110,6 @@ struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
 	}
 	if (wait != NULL)
 		rds_waits_end(waits, wait);
-	if (waits->by_conn.used >= RDS_WAITS)
-		return NULL;
 	return wait_add(waits, conn, addr, kind, id);
 }
 
@@ -119,6 +137,7 @@ struct rds_wait *rds_waits_find(const struct rds_waits *waits, const struct rds_
 
 void rds_waits_end(struct rds_waits *waits, struct rds_wait *wait)
 {
+	rds_shares_leave(&waits->shares, &wait->share);
 	rds_table_remove(&waits->by_conn, hash_conn(waits, wait->conn), wait);
 	rds_table_remove(&waits->by_addr, hash_addr(waits, &wait->addr), wait);
 	free(wait);

@@ -6,11 +6,13 @@
 
 #include "core/addr.h"
 #include "core/limits.h"
+#include "core/shares.h"
 #include "core/table.h"
 
 enum rds_wait_kind { RDS_WAIT_PUNCH, RDS_WAIT_RELAY };
 
 struct rds_wait {
+	struct rds_share share; // first: waits.c goes from it to the wait
 	uint64_t conn;
 	struct rds_addr addr; // A's
 	enum rds_wait_kind kind;
@@ -23,6 +25,7 @@ struct rds_waits {
 	struct rds_seed seed;
 	struct rds_table by_conn;
 	struct rds_table by_addr;
+	struct rds_shares shares;
 	uint16_t last_port; // that was chosen
 };
 
@@ -31,7 +34,8 @@ void rds_waits_clear(struct rds_waits *waits);
 
 // conn, at addr, asks for id (at most RDS_ID_MAX_BYTES). Where a proxy hides A's port (it is 0),
 // one is chosen that nobody at that IP waits at: wait->addr is what B is told. The same again raises `asked`; something
-// else replaces what conn asked before. NULL when RDS_WAITS are waiting already. Borrowed.
+// else replaces what conn asked before. NULL if A's IP has RDS_WAITS_PER_IP waiting, or most of
+// RDS_WAITS; another's oldest wait gives way where that one holds most. Borrowed.
 struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
                                  const struct rds_addr *addr, enum rds_wait_kind kind,
                                  struct rds_view id);

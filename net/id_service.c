@@ -12,7 +12,6 @@
 #include "net/udp.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 // A listening socket and the door it is.
 struct listener {
@@ -37,6 +36,7 @@ struct rds_id_service {
 	struct listener **listeners;
 	size_t n_listeners;
 	struct rds_table streams_by_id;
+	struct rds_shares shares; // of connections, among the addresses they come from
 };
 
 static uint64_t hash_id(const struct rds_id_service *service, uint64_t id)
@@ -159,6 +159,7 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 	rds_log(RDS_LOG_DEBUG, "connection ended", rds_field_addr("from", rds_stream_remote(stream)),
 	        rds_field_reason(why));
 	rds_table_remove(&service->streams_by_id, hash_id(service, id), stream);
+	rds_shares_leave(&service->shares, rds_stream_share(stream));
 }
 
 static bool is_trusted(const struct rds_id_service *service, const struct rds_ip *ip)
@@ -192,6 +193,24 @@ static void on_request(void *ctx, struct rds_stream *stream, const struct rds_ws
 		rds_stream_set_remote(stream, &client);
 }
 
+// Whether there is room for one more, made if need be. Trusted proxies speak for many, so they
+// are not counted as one address.
+static bool enter(struct rds_id_service *service, struct rds_stream *stream)
+{
+	const struct rds_ip *ip = &rds_stream_remote(stream)->ip;
+	struct rds_share *victim = NULL;
+	if (is_trusted(service, ip))
+		return service->streams_by_id.used < RDS_CONNS;
+	enum rds_share_result result =
+	        rds_shares_enter(&service->shares, ip, rds_stream_share(stream), &victim);
+	if (result == RDS_SHARE_EVICT) {
+		rds_shares_leave(&service->shares, victim);
+		rds_stream_close(rds_stream_of_share(victim), RDS_WHY_CONNS_FULL);
+		result = rds_shares_enter(&service->shares, ip, rds_stream_share(stream), &victim);
+	}
+	return result == RDS_SHARE_TAKEN;
+}
+
 static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
@@ -200,12 +219,12 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	                                                      .on_end = on_stream_end};
 	struct listener *listener = ctx;
 	struct rds_id_service *service = listener->service;
-	if (service->streams_by_id.used >= RDS_CONNS) {
+	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);
+	if (!enter(service, stream)) {
 		rds_rendezvous_count(service->rules, RDS_WHY_CONNS_FULL);
-		(void)close(fd);
+		rds_stream_free(stream);
 		return;
 	}
-	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);
 	rds_stream_set_mark(stream, (int)listener->door);
 	if (listener->proxy_header)
 		rds_stream_expect_proxy(stream, is_trusted(service, &remote->ip));
@@ -253,6 +272,7 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	if (secure != NULL)
 		service->secure = *secure;
 	rds_table_init(&service->streams_by_id);
+	rds_shares_init(&service->shares, &config->seed, RDS_CONNS, RDS_CONNS_PER_IP);
 	service->rules = rds_rendezvous_new(config, &host);
 	service->udp = rds_udp_new(loop, &callbacks);
 	service->store_waker = rds_waker_new(loop, on_stored, service);
@@ -272,6 +292,7 @@ void rds_id_service_free(struct rds_id_service *service)
 	for (void *stream; (stream = rds_table_next(&service->streams_by_id, &at)) != NULL;)
 		rds_stream_free(stream);
 	rds_table_clear(&service->streams_by_id);
+	rds_shares_clear(&service->shares);
 	rds_udp_free(service->udp);
 	rds_waker_free(service->store_waker);
 	rds_rendezvous_free(service->rules);

@@ -2,6 +2,7 @@
 #include "net/stream.h"
 
 #include "core/alloc.h"
+#include "core/error.h"
 #include "core/frame.h"
 #include "core/limits.h"
 #include "net/buffer.h"
@@ -23,6 +24,7 @@ enum state {
 };
 
 struct rds_stream {
+	struct rds_share share; // first: rds_stream_of_share relies on it
 	struct rds_loop *loop;
 	const struct rds_stream_callbacks *callbacks;
 	void *ctx;
@@ -188,13 +190,31 @@ static void deliver_payload(struct rds_stream *stream, struct rds_view payload)
 		stream->callbacks->on_payload(stream->ctx, stream, payload);
 }
 
+// Whether a frame whose start is bytes may be as long as it says. Only OnlineRequest is long.
+static bool may_be_long(const uint8_t *bytes, size_t len)
+{
+	static const uint8_t online_request[] = {0xba, 0x01}; // its member's tag
+	size_t header_len = (bytes[0] & 3U) + 1U;
+	return len < header_len + sizeof online_request ||
+	       memcmp(bytes + header_len, online_request, sizeof online_request) == 0;
+}
+
+// As rds_frame_decode, with the bound that fits what is coming.
+static long decode_frame(const uint8_t *bytes, size_t len, struct rds_view *payload)
+{
+	long n = rds_frame_decode(bytes, len, RDS_FRAME_MAX_BYTES, payload);
+	if (n == -RDS_ETOOBIG && may_be_long(bytes, len))
+		n = rds_frame_decode(bytes, len, RDS_ONLINE_FRAME_MAX_BYTES, payload);
+	return n;
+}
+
 // Hands over the whole frames at the start of bytes; how many bytes they took.
 static size_t deliver(struct rds_stream *stream, const uint8_t *bytes, size_t len)
 {
 	size_t used = 0;
 	while (stream->state == OPEN) {
 		struct rds_view payload;
-		long n = rds_frame_decode(bytes + used, len - used, RDS_FRAME_MAX_BYTES, &payload);
+		long n = decode_frame(bytes + used, len - used, &payload);
 		if (n == 0)
 			return used;
 		if (n < 0) {
@@ -234,7 +254,7 @@ static void open_websocket(struct rds_stream *stream, const struct rds_ws_reques
 	char answer[RDS_WS_ANSWER_BYTES];
 	rds_ws_answer(request, stream->sha1, answer);
 	rds_buffer_add(&stream->out, (const uint8_t *)answer, strlen(answer));
-	stream->ws = rds_ws_new(RDS_FRAME_MAX_BYTES, &callbacks);
+	stream->ws = rds_ws_new(RDS_ONLINE_FRAME_MAX_BYTES, &callbacks);
 	stream->sha1 = NULL;
 	if (stream->callbacks->on_request != NULL)
 		stream->callbacks->on_request(stream->ctx, stream, request);
@@ -476,6 +496,16 @@ uint64_t rds_stream_id(const struct rds_stream *stream)
 const struct rds_addr *rds_stream_remote(const struct rds_stream *stream)
 {
 	return &stream->remote;
+}
+
+struct rds_share *rds_stream_share(struct rds_stream *stream)
+{
+	return &stream->share;
+}
+
+struct rds_stream *rds_stream_of_share(struct rds_share *share)
+{
+	return (struct rds_stream *)(void *)share;
 }
 
 void rds_stream_set_mark(struct rds_stream *stream, int mark)

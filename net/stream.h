@@ -7,6 +7,7 @@
 #include "core/addr.h"
 #include "core/reason.h"
 #include "core/secure_hooks.h"
+#include "core/shares.h"
 #include "net/loop.h"
 #include "net/websocket.h"
 
@@ -68,6 +69,10 @@ void rds_stream_free(struct rds_stream *stream);
 
 uint64_t rds_stream_id(const struct rds_stream *stream);
 const struct rds_addr *rds_stream_remote(const struct rds_stream *stream);
+
+// The stream's share of its owner's bounded set, and back.
+struct rds_share *rds_stream_share(struct rds_stream *stream);
+struct rds_stream *rds_stream_of_share(struct rds_share *share);
 
 // The owner's mark: which of its ports the stream came in by.
 void rds_stream_set_mark(struct rds_stream *stream, int mark);
