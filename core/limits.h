@@ -72,7 +72,7 @@
 // Connections of the rendezvous ports, in all: two thirds of a descriptor limit of 20,000
 // leave room for everything else; where the limit is lower, the limit rules.
 #define RDS_CONNS 200000
-// From one address, proxies that are trusted excepted: an office registered over TCP fits.
+// From one address (a trusted proxy: the client that it names): an office registered over TCP fits.
 #define RDS_CONNS_PER_IP 5000
 
 // The relay (section 9 points 2, 3 and 5).

@@ -8,12 +8,16 @@
 #include "core/addr.h"
 #include "core/error.h"
 
+// Whether a machine may use its id. Kept in a table of ours: a row that hbbs made is approved.
+enum rds_peer_state { RDS_PEER_APPROVED, RDS_PEER_PENDING, RDS_PEER_BANNED };
+
 // A peer as the file has it; views borrow.
 struct rds_peer_row {
 	struct rds_view id;
 	struct rds_view uuid;
 	struct rds_view pk;
 	struct rds_ip ip; // none: the row names no address
+	enum rds_peer_state state;
 };
 
 // A write that has ended: safely on disk, or not at all.
@@ -38,8 +42,8 @@ int rds_store_load(struct rds_store *store,
                    int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
                    struct rds_error *err) __attribute__((warn_unused_result));
 
-// Queues one row to be inserted, or to replace uuid, pk and ip of the row with its id; copies.
-// The result comes with the ticket. -RDS_EFULL when too many are queued.
+// Queues one row to be inserted, or to replace uuid, pk and ip of the row with its id; copies. The
+// state is that of a new row only. The result comes with the ticket. -RDS_EFULL when too many are queued.
 int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
         __attribute__((warn_unused_result));
 
@@ -47,6 +51,17 @@ int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint6
 // there is no such row, or new_id is taken.
 int rds_store_rename(struct rds_store *store, struct rds_view old_id, struct rds_view new_id,
                      uint64_t ticket) __attribute__((warn_unused_result));
+
+// Queues a new state of the row of id, or the end of it.
+int rds_store_set_state(struct rds_store *store, struct rds_view id, enum rds_peer_state state,
+                        uint64_t ticket) __attribute__((warn_unused_result));
+int rds_store_forget(struct rds_store *store, struct rds_view id, uint64_t ticket)
+        __attribute__((warn_unused_result));
+
+// Copies the whole database, as it is now, to a new file (0600), by SQLite's backup API. Waits
+// for it. -RDS_EEXIST if there is such a file; -RDS_ESTORE.
+int rds_store_backup(struct rds_store *store, const char *path, struct rds_error *err)
+        __attribute__((warn_unused_result));
 
 // Takes up to max ended writes, in the order in which they were queued.
 size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max);

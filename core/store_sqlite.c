@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The store on SQLite. The one file of core that does I/O: see core/store.h.
-#include "core/store.h"
+#include "core/store_sqlite_private.h"
 
 #include "core/alloc.h"
 #include "core/limits.h"
 #include "core/log.h"
 
-#include <cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,43 +14,6 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-// One queued or ended write.
-struct job {
-	struct job *next;
-	uint64_t ticket;
-	bool ok;
-	struct rds_view old_id;  // of a change of id; else empty. Views into bytes
-	struct rds_peer_row row; // of a change of id: only the new id
-	uint8_t bytes[];
-};
-
-struct job_list {
-	struct job *first;
-	struct job **end;
-	size_t n;
-};
-
-struct rds_store {
-	char *path;
-	sqlite3 *db;
-	sqlite3_stmt *begin;
-	sqlite3_stmt *upsert;
-	sqlite3_stmt *rename;
-	sqlite3_stmt *commit;
-	sqlite3_stmt *rollback;
-	rds_store_wake_fn wake;
-	void *wake_ctx;
-	pthread_t thread;
-	bool started;
-	struct rds_log_limit log_limit; // the thread's
-
-	pthread_mutex_t lock; // guards what follows
-	pthread_cond_t more;
-	struct job_list queued;
-	struct job_list ended;
-	bool closing;
-};
 
 // As hbbs makes it (protocol.md section 10).
 static const char schema[] =
@@ -64,6 +26,13 @@ static const char schema[] =
         "create index if not exists index_peer_created_at on peer (created_at);"
         "create index if not exists index_peer_status on peer (status);";
 
+// Ours; hbbs leaves it alone. A peer without a row here is approved.
+static const char our_schema[] =
+        "create table if not exists rdsrv_schema (version integer not null);"
+        "insert into rdsrv_schema select 1 where not exists (select 1 from rdsrv_schema);"
+        "create table if not exists rdsrv_peer (guid blob primary key not null, "
+        "state integer not null default 0) without rowid;";
+
 // Keeps whatever else is in a row, and in its info.
 static const char upsert_sql[] =
         "insert into peer (guid, id, uuid, pk, info) values (?1, ?2, ?3, ?4, json_object('ip', ?5)) "
@@ -72,6 +41,12 @@ static const char upsert_sql[] =
         "else excluded.info end";
 
 static const char rename_sql[] = "update peer set id = ?2 where id = ?1";
+static const char set_state_sql[] =
+        "insert into rdsrv_peer (guid, state) select guid, ?2 from peer where id = ?1 "
+        "on conflict (guid) do update set state = excluded.state";
+static const char forget_state_sql[] =
+        "delete from rdsrv_peer where guid = (select guid from peer where id = ?1)";
+static const char forget_sql[] = "delete from peer where id = ?1";
 
 static void list_init(struct job_list *list)
 {
@@ -124,7 +99,7 @@ static const char *advice(int code)
 	}
 }
 
-static int fail_open(struct rds_store *store, struct rds_error *err, const char *what)
+int store_sqlite_fail(struct rds_store *store, struct rds_error *err, const char *what)
 {
 	return rds_fail(err, RDS_ESTORE, "%s: %s: %s; %s", store->path, what,
 	                sqlite3_errmsg(store->db), advice(sqlite3_errcode(store->db) & 0xff));
@@ -155,15 +130,20 @@ static int set_up(struct rds_store *store, struct rds_error *err)
 	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
 	                    NULL) != SQLITE_OK ||
 	    sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
-		return fail_open(store, err, "can't open the database");
+		return store_sqlite_fail(store, err, "can't open the database");
 	if (sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
 	    prepare(store, upsert_sql, &store->upsert) != SQLITE_OK ||
 	    prepare(store, rename_sql, &store->rename) != SQLITE_OK)
-		return fail_open(store, err, "its table peer is not as hbbs makes it");
+		return store_sqlite_fail(store, err, "its table peer is not as hbbs makes it");
+	if (sqlite3_exec(store->db, our_schema, NULL, NULL, NULL) != SQLITE_OK ||
+	    prepare(store, set_state_sql, &store->set_state) != SQLITE_OK ||
+	    prepare(store, forget_state_sql, &store->forget_state) != SQLITE_OK ||
+	    prepare(store, forget_sql, &store->forget) != SQLITE_OK)
+		return store_sqlite_fail(store, err, "can't use the tables rdsrv_*");
 	if (prepare(store, "begin immediate", &store->begin) != SQLITE_OK ||
 	    prepare(store, "commit", &store->commit) != SQLITE_OK ||
 	    prepare(store, "rollback", &store->rollback) != SQLITE_OK)
-		return fail_open(store, err, "can't use the database");
+		return store_sqlite_fail(store, err, "can't use the database");
 	return 0;
 }
 
@@ -215,6 +195,26 @@ static bool write_rename(struct rds_store *store, const struct job *job)
 	return run(store, store->rename) && sqlite3_changes(store->db) == 1;
 }
 
+static bool write_state(struct rds_store *store, const struct job *job)
+{
+	if (bind_text(store->set_state, 1, job->row.id) != SQLITE_OK ||
+	    sqlite3_bind_int(store->set_state, 2, (int)job->row.state) != SQLITE_OK) {
+		log_failure(store, "bind");
+		return false;
+	}
+	return run(store, store->set_state) && sqlite3_changes(store->db) == 1;
+}
+
+static bool forget(struct rds_store *store, const struct job *job)
+{
+	if (bind_text(store->forget_state, 1, job->row.id) != SQLITE_OK ||
+	    bind_text(store->forget, 1, job->row.id) != SQLITE_OK) {
+		log_failure(store, "bind");
+		return false;
+	}
+	return run(store, store->forget_state) && run(store, store->forget);
+}
+
 static bool write_row(struct rds_store *store, const struct job *job)
 {
 	uint8_t guid[16];
@@ -235,13 +235,29 @@ static bool write_row(struct rds_store *store, const struct job *job)
 	return run(store, s);
 }
 
+static bool write_job(struct rds_store *store, const struct job *job)
+{
+	switch (job->kind) {
+	case JOB_PUT:
+		return write_row(store, job) &&
+		       (job->row.state == RDS_PEER_APPROVED || write_state(store, job));
+	case JOB_RENAME:
+		return write_rename(store, job);
+	case JOB_STATE:
+		return write_state(store, job);
+	case JOB_FORGET:
+		return forget(store, job);
+	}
+	return false;
+}
+
 // Everything or nothing is on disk when this returns, but for rows that SQLite refuses one by
 // one. Some errors (a full disk) end the transaction at once: then nothing of it counts.
 static void write_batch(struct rds_store *store, struct job_list *batch)
 {
 	bool open = run(store, store->begin);
 	for (struct job *job = batch->first; job != NULL && open; job = job->next) {
-		job->ok = job->old_id.len > 0 ? write_rename(store, job) : write_row(store, job);
+		job->ok = write_job(store, job);
 		open = sqlite3_get_autocommit(store->db) == 0;
 	}
 	bool committed = open && run(store, store->commit);
@@ -321,62 +337,14 @@ int rds_store_open(const char *path, rds_store_wake_fn wake, void *ctx, struct r
 	return 0;
 }
 
-// The address in a row's info: none if there isn't one.
-static struct rds_ip ip_of_info(const char *info)
-{
-	struct rds_ip ip = {{0}};
-	cJSON *json = info == NULL ? NULL : cJSON_Parse(info);
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "ip"));
-	if (text == NULL || rds_ip_parse(text, &ip) != 0)
-		ip = (struct rds_ip){{0}};
-	cJSON_Delete(json);
-	return ip;
-}
-
-static struct rds_view column(sqlite3_stmt *s, int i)
-{
-	const void *bytes = sqlite3_column_blob(s, i);
-	return rds_view_of(bytes, (size_t)sqlite3_column_bytes(s, i));
-}
-
-int rds_store_load(struct rds_store *store,
-                   int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
-                   struct rds_error *err)
-{
-	sqlite3_stmt *s = NULL;
-	if (sqlite3_prepare_v2(store->db, "select id, uuid, pk, info from peer", -1, &s, NULL) !=
-	    SQLITE_OK)
-		return fail_open(store, err, "can't read the peers");
-	int rc = 0;
-	int step = SQLITE_DONE;
-	while (rc == 0 && (step = sqlite3_step(s)) == SQLITE_ROW) {
-		struct rds_peer_row row = {
-		        .ip = ip_of_info((const char *)sqlite3_column_text(s, 3)),
-		        .id = column(s, 0),
-		        .uuid = column(s, 1),
-		        .pk = column(s, 2),
-		};
-		rc = on_row(ctx, &row);
-		if (rc != 0)
-			(void)rds_fail(err, RDS_ESTORE,
-			               "%s: the row of id \"%.*s\" can't be used (its id, uuid or pk "
-			               "is too long): delete it or shorten it",
-			               store->path, (int)(row.id.len < 100 ? row.id.len : 100),
-			               (const char *)row.id.data);
-	}
-	if (rc == 0 && step != SQLITE_DONE)
-		rc = fail_open(store, err, "can't read the peers");
-	(void)sqlite3_finalize(s);
-	return rc;
-}
-
-static int put(struct rds_store *store, struct rds_view old_id, const struct rds_peer_row *row,
-               uint64_t ticket)
+static int put(struct rds_store *store, enum job_kind kind, struct rds_view old_id,
+               const struct rds_peer_row *row, uint64_t ticket)
 {
 	struct job *job = rds_calloc(1, sizeof *job + old_id.len + row->id.len + row->uuid.len +
 	                                        row->pk.len);
 	uint8_t *at = job->bytes;
 	job->ticket = ticket;
+	job->kind = kind;
 	job->old_id = old_id;
 	job->row = *row;
 	struct rds_view *parts[] = {&job->old_id, &job->row.id, &job->row.uuid, &job->row.pk};
@@ -400,14 +368,27 @@ static int put(struct rds_store *store, struct rds_view old_id, const struct rds
 
 int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
 {
-	return put(store, rds_view_of(NULL, 0), row, ticket);
+	return put(store, JOB_PUT, rds_view_of(NULL, 0), row, ticket);
 }
 
 int rds_store_rename(struct rds_store *store, struct rds_view old_id, struct rds_view new_id,
                      uint64_t ticket)
 {
 	struct rds_peer_row row = {.id = new_id};
-	return put(store, old_id, &row, ticket);
+	return put(store, JOB_RENAME, old_id, &row, ticket);
+}
+
+int rds_store_set_state(struct rds_store *store, struct rds_view id, enum rds_peer_state state,
+                        uint64_t ticket)
+{
+	struct rds_peer_row row = {.id = id, .state = state};
+	return put(store, JOB_STATE, rds_view_of(NULL, 0), &row, ticket);
+}
+
+int rds_store_forget(struct rds_store *store, struct rds_view id, uint64_t ticket)
+{
+	struct rds_peer_row row = {.id = id};
+	return put(store, JOB_FORGET, rds_view_of(NULL, 0), &row, ticket);
 }
 
 size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max)
@@ -436,6 +417,9 @@ void rds_store_close(struct rds_store *store)
 	(void)sqlite3_finalize(store->begin);
 	(void)sqlite3_finalize(store->upsert);
 	(void)sqlite3_finalize(store->rename);
+	(void)sqlite3_finalize(store->set_state);
+	(void)sqlite3_finalize(store->forget_state);
+	(void)sqlite3_finalize(store->forget);
 	(void)sqlite3_finalize(store->commit);
 	(void)sqlite3_finalize(store->rollback);
 	(void)sqlite3_close(store->db);

@@ -167,6 +167,33 @@ static bool is_trusted(const struct rds_id_service *service, const struct rds_ip
 	return rds_cidrs_hold(service->proxies.trusted, service->proxies.n_trusted, ip);
 }
 
+// Whether there is room for one more from where it comes, made if need be.
+static bool enter(struct rds_id_service *service, struct rds_stream *stream)
+{
+	const struct rds_ip *ip = &rds_stream_remote(stream)->ip;
+	struct rds_share *victim = NULL;
+	enum rds_share_result result =
+	        rds_shares_enter(&service->shares, ip, rds_stream_share(stream), &victim);
+	if (result == RDS_SHARE_EVICT) {
+		rds_shares_leave(&service->shares, victim);
+		rds_stream_close(rds_stream_of_share(victim), RDS_WHY_CONNS_FULL);
+		result = rds_shares_enter(&service->shares, ip, rds_stream_share(stream), &victim);
+	}
+	return result == RDS_SHARE_TAKEN;
+}
+
+// The connection is a proxy's: it counts for the client whom it speaks for.
+static void set_client(struct rds_id_service *service, struct rds_stream *stream,
+                       const struct rds_addr *client)
+{
+	rds_shares_leave(&service->shares, rds_stream_share(stream));
+	rds_stream_set_remote(stream, client);
+	if (enter(service, stream))
+		return;
+	rds_rendezvous_count(service->rules, RDS_WHY_CONNS_FULL);
+	rds_stream_close(stream, RDS_WHY_CONNS_FULL);
+}
+
 static void on_proxied(void *ctx, struct rds_stream *stream, bool known,
                        const struct rds_addr *client)
 {
@@ -174,7 +201,7 @@ static void on_proxied(void *ctx, struct rds_stream *stream, bool known,
 	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
 		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
 	else if (known)
-		rds_stream_set_remote(stream, client);
+		set_client(service, stream, client);
 }
 
 // Headers in which a reverse proxy says whom it speaks for. The client's port is in none.
@@ -190,25 +217,7 @@ static void on_request(void *ctx, struct rds_stream *stream, const struct rds_ws
 	else if (rds_forwarded_client(request->forwarded_for, proxies->trusted,
 	                              proxies->n_trusted, &client.ip) ||
 	         rds_forwarded_client(request->real_ip, NULL, 0, &client.ip))
-		rds_stream_set_remote(stream, &client);
-}
-
-// Whether there is room for one more, made if need be. Trusted proxies speak for many, so they
-// are not counted as one address.
-static bool enter(struct rds_id_service *service, struct rds_stream *stream)
-{
-	const struct rds_ip *ip = &rds_stream_remote(stream)->ip;
-	struct rds_share *victim = NULL;
-	if (is_trusted(service, ip))
-		return service->streams_by_id.used < RDS_CONNS;
-	enum rds_share_result result =
-	        rds_shares_enter(&service->shares, ip, rds_stream_share(stream), &victim);
-	if (result == RDS_SHARE_EVICT) {
-		rds_shares_leave(&service->shares, victim);
-		rds_stream_close(rds_stream_of_share(victim), RDS_WHY_CONNS_FULL);
-		result = rds_shares_enter(&service->shares, ip, rds_stream_share(stream), &victim);
-	}
-	return result == RDS_SHARE_TAKEN;
+		set_client(service, stream, &client);
 }
 
 static void on_accept(void *ctx, int fd, const struct rds_addr *remote)

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// Shared by the store_sqlite*.c files and nobody else.
+#ifndef RDS_CORE_STORE_SQLITE_PRIVATE_H
+#define RDS_CORE_STORE_SQLITE_PRIVATE_H
+
+#include "core/log.h"
+#include "core/store.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+enum job_kind { JOB_PUT, JOB_RENAME, JOB_STATE, JOB_FORGET };
+
+// One queued or ended write.
+struct job {
+	struct job *next;
+	uint64_t ticket;
+	enum job_kind kind;
+	bool ok;
+	struct rds_view old_id;  // of JOB_RENAME. Views into bytes
+	struct rds_peer_row row; // of others than JOB_PUT: only what they need
+	uint8_t bytes[];
+};
+
+struct job_list {
+	struct job *first;
+	struct job **end;
+	size_t n;
+};
+
+struct rds_store {
+	char *path;
+	sqlite3 *db;
+	sqlite3_stmt *begin;
+	sqlite3_stmt *upsert;
+	sqlite3_stmt *rename;
+	sqlite3_stmt *set_state;
+	sqlite3_stmt *forget_state;
+	sqlite3_stmt *forget;
+	sqlite3_stmt *commit;
+	sqlite3_stmt *rollback;
+	rds_store_wake_fn wake;
+	void *wake_ctx;
+	pthread_t thread;
+	bool started;
+	struct rds_log_limit log_limit; // the thread's
+
+	pthread_mutex_t lock; // guards what follows
+	pthread_cond_t more;
+	struct job_list queued;
+	struct job_list ended;
+	bool closing;
+};
+
+// Fills *err with what SQLite says and what to do.
+int store_sqlite_fail(struct rds_store *store, struct rds_error *err, const char *what);
+
+#endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// Reading the database: at the start, and for backups.
+#include "core/store_sqlite_private.h"
+
+#include <cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+// The address in a row's info: none if there isn't one.
+static struct rds_ip ip_of_info(const char *info)
+{
+	struct rds_ip ip = {{0}};
+	cJSON *json = info == NULL ? NULL : cJSON_Parse(info);
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "ip"));
+	if (text == NULL || rds_ip_parse(text, &ip) != 0)
+		ip = (struct rds_ip){{0}};
+	cJSON_Delete(json);
+	return ip;
+}
+
+// A number that a later version may have written means: not approved here.
+static enum rds_peer_state state_of(int number)
+{
+	return number == RDS_PEER_APPROVED || number == RDS_PEER_BANNED
+	               ? (enum rds_peer_state)number
+	               : RDS_PEER_PENDING;
+}
+
+static struct rds_view column(sqlite3_stmt *s, int i)
+{
+	const void *bytes = sqlite3_column_blob(s, i);
+	return rds_view_of(bytes, (size_t)sqlite3_column_bytes(s, i));
+}
+
+int rds_store_load(struct rds_store *store,
+                   int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
+                   struct rds_error *err)
+{
+	sqlite3_stmt *s = NULL;
+	if (sqlite3_prepare_v2(store->db, "select id, uuid, pk, info, coalesce(state, 0) from peer "
+	                       "left join rdsrv_peer using (guid)",
+	                       -1, &s, NULL) !=
+	    SQLITE_OK)
+		return store_sqlite_fail(store, err, "can't read the peers");
+	int rc = 0;
+	int step = SQLITE_DONE;
+	while (rc == 0 && (step = sqlite3_step(s)) == SQLITE_ROW) {
+		struct rds_peer_row row = {
+		        .ip = ip_of_info((const char *)sqlite3_column_text(s, 3)),
+		        .id = column(s, 0),
+		        .uuid = column(s, 1),
+		        .pk = column(s, 2),
+		        .state = state_of(sqlite3_column_int(s, 4)),
+		};
+		rc = on_row(ctx, &row);
+		if (rc != 0)
+			(void)rds_fail(err, RDS_ESTORE,
+			               "%s: the row of id \"%.*s\" can't be used (its id, uuid or pk "
+			               "is too long): delete it or shorten it",
+			               store->path, (int)(row.id.len < 100 ? row.id.len : 100),
+			               (const char *)row.id.data);
+	}
+	if (rc == 0 && step != SQLITE_DONE)
+		rc = store_sqlite_fail(store, err, "can't read the peers");
+	(void)sqlite3_finalize(s);
+	return rc;
+}
+
+// The new file is for its owner only, as ours is, and must not be there yet.
+static int make_file(const char *path, struct rds_error *err)
+{
+	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return rds_fail(err, errno == EEXIST ? RDS_EEXIST : RDS_ESYS,
+		                "%s: can't create: %s", path, strerror(errno));
+	(void)close(fd);
+	return 0;
+}
+
+int rds_store_backup(struct rds_store *store, const char *path, struct rds_error *err)
+{
+	sqlite3 *copy = NULL;
+	int rc = make_file(path, err);
+	if (rc != 0)
+		return rc;
+	int step = sqlite3_open(path, &copy);
+	sqlite3_backup *backup =
+	        step != SQLITE_OK ? NULL : sqlite3_backup_init(copy, "main", store->db, "main");
+	if (backup != NULL) {
+		step = sqlite3_backup_step(backup, -1);
+		(void)sqlite3_backup_finish(backup);
+	}
+	if (backup == NULL || step != SQLITE_DONE)
+		rc = rds_fail(err, RDS_ESTORE, "%s: the backup failed: %s", path,
+		              sqlite3_errmsg(copy));
+	(void)sqlite3_close(copy);
+	if (rc != 0)
+		(void)unlink(path);
+	return rc;
+}
