@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define DATABASE "db_v2.sqlite3"
+
 static void add_udp(struct role *role, int fd)
 {
 	rds_id_service_add_udp(role->id, fd,
@@ -146,7 +148,7 @@ static char *database_path(const struct role *role)
 	if (strncmp(text, scheme, sizeof scheme - 1) == 0)
 		text += sizeof scheme - 1;
 	return text[0] != '\0' ? rds_strdup(text)
-	                       : rds_asprintf("%s/db_v2.sqlite3", rds_datadir_path(role->dir));
+	                       : rds_asprintf("%s/" DATABASE, rds_datadir_path(role->dir));
 }
 
 int role_id_start(struct role *role, struct rds_error *err)
@@ -165,7 +167,14 @@ int role_id_start(struct role *role, struct rds_error *err)
 	role->id = rds_id_service_new(role->loop, &config, &hooks, role_secure_open(role, &secure),
 	                              &proxies);
 	char *path = database_path(role);
-	rc = rds_id_service_open_store(role->id, path, err);
+	// A new one belongs to the directory's owner, whoever starts the server first.
+	if (rds_settings_text(settings, RDS_SET_DB_URL)[0] == '\0')
+		rc = rds_datadir_write(role->dir, DATABASE, 0600, RDS_WRITE_NEW, rds_view_of("", 0),
+		                       err);
+	if (rc == -RDS_EEXIST)
+		rc = 0;
+	if (rc == 0)
+		rc = rds_id_service_open_store(role->id, path, err);
 	if (rc == 0) {
 		struct rds_id_status status;
 		rds_id_service_status(role->id, &status);

@@ -168,6 +168,7 @@ void rds_settings_free(struct rds_settings *settings)
 	if (settings == NULL)
 		return;
 	for (int i = 0; i < RDS_SET_COUNT; i++) {
+		explicit_bzero(settings->values[i].text, strlen(settings->values[i].text));
 		free(settings->values[i].text);
 		free(settings->values[i].where);
 	}
@@ -221,15 +222,6 @@ uint16_t rds_settings_port(const struct rds_settings *settings, enum rds_setting
 	}
 }
 
-// Also one that has lost its padding.
-static bool is_secret(const char *text)
-{
-	uint8_t bytes[67];
-	bool is = rds_base64url_decode(text, strlen(text), bytes, sizeof bytes) == 64;
-	explicit_bzero(bytes, sizeof bytes);
-	return is;
-}
-
 const char *rds_settings_shown(const struct rds_settings *settings, enum rds_setting setting,
                                char *out, size_t cap)
 {
@@ -237,7 +229,7 @@ const char *rds_settings_shown(const struct rds_settings *settings, enum rds_set
 	if (rds_setting_row(setting)->type == RDS_TYPE_PORT) {
 		uint16_t port = rds_settings_port(settings, setting);
 		(void)snprintf(out, cap, port == 0 ? "off" : "%u", (unsigned)port);
-	} else if (setting == RDS_SET_KEY && is_secret(text)) {
+	} else if (setting == RDS_SET_KEY && rds_text_may_be_secret(text, strlen(text))) {
 		(void)snprintf(out, cap, "(a secret key)");
 	} else {
 		(void)snprintf(out, cap, "%s", text);

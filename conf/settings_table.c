@@ -63,6 +63,7 @@ static const struct rds_setting_row rows[RDS_SET_COUNT] = {
                                           .no_effect = later_websocket},
         [RDS_SET_KEY] = {.name = "key",
                          .letter = 'k',
+                         .most = 255,
                          .takers = ROLE,
                          .value = "KEY",
                          .help = "enforce this key; '' none; - the key files (default)",

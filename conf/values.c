@@ -171,7 +171,7 @@ int rds_value_host(const char *text, struct rds_host_port *out)
 		len = strcspn(text, ":");
 		rest = text + len;
 	}
-	if (len >= sizeof out->host)
+	if (strlen(text) >= sizeof out->host)
 		return -RDS_EINVAL;
 	memcpy(out->host, host, len);
 	out->host[len] = '\0';

@@ -48,7 +48,7 @@ int rds_value_binds(const char *text, struct rds_error *err) __attribute__((warn
 // A host name, an IPv4 address or an IPv6 one in brackets, with an optional port; as clients
 // are told it. *port is 0 where there is none. 0 or -RDS_EINVAL.
 struct rds_host_port {
-	char host[256]; // IPv6 without brackets
+	char host[256]; // IPv6 without brackets; with the port at most 255 characters in all
 	uint16_t port;
 };
 int rds_value_host(const char *text, struct rds_host_port *out) __attribute__((warn_unused_result));

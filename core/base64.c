@@ -3,7 +3,6 @@
 
 #include "core/error.h"
 
-#include <stdbool.h>
 
 static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -75,6 +74,15 @@ static long decode(const char *text, size_t len, bool url, uint8_t *out, size_t 
 	if ((bits & ((1U << held) - 1)) != 0)
 		return -RDS_EPARSE;
 	return (long)n;
+}
+
+bool rds_text_may_be_secret(const char *text, size_t len)
+{
+	const size_t public_len = RDS_BASE64_LEN(32);
+	for (size_t i = 0; i < len; i++)
+		if (value_of(text[i], true) < 0 && text[i] != '=')
+			return false;
+	return len > public_len;
 }
 
 static size_t without_padding(const char *text, size_t len)

@@ -3,6 +3,7 @@
 #ifndef RDS_CORE_BASE64_H
 #define RDS_CORE_BASE64_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,5 +22,9 @@ long rds_base64_decode(const char *text, size_t len, uint8_t *out, size_t cap);
 
 // Reads either alphabet, padded or not.
 long rds_base64url_decode(const char *text, size_t len, uint8_t *out, size_t cap);
+
+// Whether text could be a secret key, whole or cut short: longer than a public key, and of nothing
+// but base64's characters. Such a text must never be shown or passed on.
+bool rds_text_may_be_secret(const char *text, size_t len);
 
 #endif

@@ -5,6 +5,7 @@
 #define RDS_CORE_KEY_HOOKS_H
 
 #include "core/addr.h"
+#include "core/reason.h"
 
 #define RDS_SIGNATURE_BYTES 64
 
@@ -20,5 +21,24 @@ struct rds_key_hooks {
 	// false: no key to sign with.
 	bool (*sign)(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES]);
 };
+
+static inline enum rds_reason rds_key_reason(enum rds_key_verdict verdict)
+{
+	return verdict == RDS_KEY_OK       ? RDS_WHY_NONE
+	       : verdict == RDS_KEY_ABSENT ? RDS_WHY_KEY_ABSENT
+	                                   : RDS_WHY_KEY_WRONG;
+}
+
+// The check as every door makes it: white space around the key is forgiven, a refusal is told.
+static inline enum rds_key_verdict rds_key_judge(const struct rds_key_hooks *keys,
+                                                 struct rds_view licence_key, struct rds_view id,
+                                                 const struct rds_addr *from)
+{
+	struct rds_view key = rds_view_trim(licence_key);
+	enum rds_key_verdict verdict = keys->check(keys->ctx, key);
+	if (verdict != RDS_KEY_OK)
+		keys->refused(keys->ctx, verdict, key, id, from);
+	return verdict;
+}
 
 #endif

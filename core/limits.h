@@ -8,6 +8,10 @@
 #define RDS_ID_MAX_BYTES 100
 #define RDS_ID_MIN_BYTES 6
 
+// Peers in memory and on file: some hundred MB, far above the largest fleets; what strangers
+// register beyond it is refused.
+#define RDS_PEERS 4000000
+
 // B counts as online for this long after its last accepted message (section 4 point 6).
 #define RDS_ONLINE_MS 30000
 

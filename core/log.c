@@ -85,9 +85,6 @@ static struct rds_view field_value(const struct rds_field *field, char scratch[R
 	case RDS_FIELD_UINT:
 		(void)snprintf(scratch, RDS_ADDR_TEXT, "%" PRIu64, field->number);
 		break;
-	case RDS_FIELD_IP:
-		rds_ip_format(field->address, scratch);
-		break;
 	case RDS_FIELD_ADDR:
 		rds_addr_format(field->address, scratch);
 		break;

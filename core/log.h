@@ -23,7 +23,7 @@ enum rds_log_format {
 	RDS_LOG_JOURNALD, // <6>ready role="id": the journal adds the time
 };
 
-enum rds_field_kind { RDS_FIELD_BYTES, RDS_FIELD_UINT, RDS_FIELD_IP, RDS_FIELD_ADDR };
+enum rds_field_kind { RDS_FIELD_BYTES, RDS_FIELD_UINT, RDS_FIELD_ADDR };
 
 // A named value; borrows whatever it points to, for the length of the call.
 struct rds_field {
@@ -31,7 +31,7 @@ struct rds_field {
 	enum rds_field_kind kind;
 	struct rds_view bytes;
 	uint64_t number;
-	const void *address;
+	const struct rds_addr *address;
 };
 
 static inline struct rds_field rds_field_bytes(const char *name, struct rds_view v)
@@ -47,11 +47,6 @@ static inline struct rds_field rds_field_text(const char *name, const char *text
 static inline struct rds_field rds_field_uint(const char *name, uint64_t number)
 {
 	return (struct rds_field){.name = name, .kind = RDS_FIELD_UINT, .number = number};
-}
-
-static inline struct rds_field rds_field_ip(const char *name, const struct rds_ip *ip)
-{
-	return (struct rds_field){.name = name, .kind = RDS_FIELD_IP, .address = ip};
 }
 
 static inline struct rds_field rds_field_addr(const char *name, const struct rds_addr *addr)

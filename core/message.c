@@ -82,6 +82,8 @@ struct rds_cursor rds_cursor_of(struct rds_view payload, uint32_t member_tag, ui
 // Takes fields off *from until one is length-delimited with this tag; *value views its bytes.
 static bool take_field(struct rds_view *from, uint32_t wanted, struct rds_view *value)
 {
+	if (from->len == 0)
+		return false;
 	pb_istream_t in = pb_istream_from_buffer(from->data, from->len);
 	pb_wire_type_t type;
 	uint32_t tag;

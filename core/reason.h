@@ -24,6 +24,7 @@
 	X(NO_DESCRIPTORS, "no-descriptors", "out of file descriptors")                      \
 	X(CONNS_FULL, "connections-full", "too many connections")                           \
 	X(WAITS_FULL, "waits-full", "too many requests wait for an answer")                 \
+	X(PEERS_FULL, "peers-full", "no more peers are taken")                              \
 	X(STORES_FULL, "stores-full", "too many registrations wait for the disk")           \
 	X(STORE_FAILED, "store-failed", "a registration could not be stored")               \
 	X(KEY_ABSENT, "key-absent", "no key where one is enforced")                         \

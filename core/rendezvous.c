@@ -116,17 +116,23 @@ void rds_rendezvous_closed(struct rds_rendezvous *rules, uint64_t conn)
 	rendezvous_unregister_conn(rules, conn);
 }
 
+void rendezvous_send(struct rds_rendezvous *rules, const struct rds_source *to,
+                     struct rds_view payload)
+{
+	if (to->door == RDS_DOOR_UDP)
+		rules->host.send_datagram(rules->host.ctx, &to->path, payload);
+	else
+		rules->host.send_payload(rules->host.ctx, to->conn, payload);
+}
+
 void rendezvous_reply(struct rds_rendezvous *rules, const struct rds_source *to,
                       const rds_message *msg)
 {
 	uint8_t bytes[RDS_MESSAGE_MAX_BYTES];
 	long len = rds_message_encode(msg, bytes, sizeof bytes);
-	assert(len >= 0); // every field that we set is bounded below the buffer
-	struct rds_view payload = rds_view_of(bytes, (size_t)len);
-	if (to->door == RDS_DOOR_UDP)
-		rules->host.send_datagram(rules->host.ctx, &to->path, payload);
-	else
-		rules->host.send_payload(rules->host.ctx, to->conn, payload);
+	if (len < 0)
+		abort(); // every field that we set is bounded below the buffer
+	rendezvous_send(rules, to, rds_view_of(bytes, (size_t)len));
 }
 
 void rendezvous_send_to_peer(struct rds_rendezvous *rules, const struct rds_peer *peer,

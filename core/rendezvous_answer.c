@@ -4,14 +4,19 @@
 
 #include <assert.h>
 
-// Who waits at the address that B named, for the id that B named. Where nobody does, counts it.
+// Who waits at the address that B named, for the id that B named. A RelayResponse answers either
+// kind of request. Where nobody waits, counts it.
 static struct rds_wait *find_wait(struct rds_rendezvous *rules, const struct rds_incoming *in,
                                   struct rds_view socket_addr, struct rds_view id)
 {
 	struct rds_addr addr;
 	struct rds_wait *wait = NULL;
-	if (rds_addr_unmangle(socket_addr, &addr) == 0)
-		wait = rds_waits_find(&rules->waits, &addr, id);
+	if (rds_addr_unmangle(socket_addr, &addr) == 0) {
+		wait = rds_waits_find(&rules->waits, &addr, RDS_WAIT_PUNCH, id);
+		if (wait == NULL &&
+		    in->msg->which_member == rds_RendezvousMessage_relay_response_tag)
+			wait = rds_waits_find(&rules->waits, &addr, RDS_WAIT_RELAY, id);
+	}
 	if (wait == NULL)
 		rendezvous_refuse(rules, in, RDS_WHY_NOBODY_WAITS, id);
 	return wait;

@@ -54,7 +54,9 @@ static inline struct rds_view rendezvous_pending_second(const struct rds_pending
 
 typedef void (*rds_handler_fn)(struct rds_rendezvous *rules, const struct rds_incoming *in);
 
-// Sends msg back where a message came from.
+// Sends bytes, or a message, back where a message came from.
+void rendezvous_send(struct rds_rendezvous *rules, const struct rds_source *to,
+                     struct rds_view payload);
 void rendezvous_reply(struct rds_rendezvous *rules, const struct rds_source *to,
                       const rds_message *msg);
 

@@ -20,12 +20,9 @@ static void reply_long(struct rds_rendezvous *rules, const struct rds_source *to
 {
 	uint8_t *bytes = rds_calloc(cap, 1);
 	long len = rds_message_encode(msg, bytes, cap);
-	if (len >= 0 && to->door == RDS_DOOR_UDP)
-		rules->host.send_datagram(rules->host.ctx, &to->path,
-		                          rds_view_of(bytes, (size_t)len));
-	else if (len >= 0)
-		rules->host.send_payload(rules->host.ctx, to->conn,
-		                         rds_view_of(bytes, (size_t)len));
+	if (len < 0)
+		abort(); // the caller knows how much it put in
+	rendezvous_send(rules, to, rds_view_of(bytes, (size_t)len));
 	free(bytes);
 }
 

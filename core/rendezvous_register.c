@@ -67,7 +67,8 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 	bool known = peer != NULL && peer->pk_len > 0 && peer->conn == 0 &&
 	             rds_ip_equal(&peer->ip_on_file, ip);
 	rds_message answer = {.which_member = rds_RendezvousMessage_register_peer_response_tag};
-	answer.member.register_peer_response.request_pk = !known;
+	// News for this client are longer than its question: it has to prove its address first.
+	bool prove = known && rendezvous_has_update(rules, request->serial);
 	if (known) {
 		// Another port of the same host has not shown its uuid: no long answers there.
 		peer->proven = peer->proven &&
@@ -75,9 +76,10 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 		peer->path = in->from->path;
 		peer->seen_ms = in->now_ms;
 	}
+	answer.member.register_peer_response.request_pk = !known || (prove && !peer->proven);
 	if (known || rendezvous_may_answer(rules, in))
 		rendezvous_reply(rules, in->from, &answer);
-	if (known && peer->proven && rendezvous_has_update(rules, request->serial))
+	if (prove && peer->proven)
 		rendezvous_config_update(rules, in);
 }
 
@@ -178,6 +180,8 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_incoming *in,
                              const struct registration *reg)
 {
+	if (reg->peer == NULL && rds_registry_count(&rules->peers) >= RDS_PEERS)
+		return RDS_WHY_PEERS_FULL;
 	struct rds_pending *pending = rendezvous_pending_new(rules, in->from, reg->id, reg->pk);
 	if (pending == NULL)
 		return RDS_WHY_STORES_FULL;

@@ -99,14 +99,12 @@ static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incom
 static bool key_fits(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
-	struct rds_view key = rds_view_trim(rds_get(request->licence_key));
-	enum rds_key_verdict verdict = rules->host.keys.check(rules->host.keys.ctx, key);
-	if (verdict == RDS_KEY_OK)
-		return true;
-	rules->counters.n[verdict == RDS_KEY_ABSENT ? RDS_WHY_KEY_ABSENT : RDS_WHY_KEY_WRONG]++;
-	rules->host.keys.refused(rules->host.keys.ctx, verdict, key, rds_get(request->id),
-	                         &in->from->path.remote);
-	return false;
+	enum rds_key_verdict verdict =
+	        rds_key_judge(&rules->host.keys, rds_get(request->licence_key),
+	                      rds_get(request->id), &in->from->path.remote);
+	if (verdict != RDS_KEY_OK)
+		rules->counters.n[rds_key_reason(verdict)]++;
+	return verdict == RDS_KEY_OK;
 }
 
 void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rds_incoming *in)

@@ -36,8 +36,9 @@ typedef void (*rds_store_wake_fn)(void *ctx);
 int rds_store_open(const char *path, rds_store_wake_fn wake, void *ctx, struct rds_store **out,
                    struct rds_error *err) __attribute__((warn_unused_result));
 
-// Hands every row to on_row, in the caller's thread; on_row returns 0, or a negative code that
-// ends the reading and is returned. Call before the first put.
+// Hands every row to on_row, in the caller's thread. on_row returns 0; -RDS_ETOOBIG or -RDS_EEXIST
+// to have the row skipped, with a line in the log; any other negative code ends the reading and is
+// returned. Call before the first put.
 int rds_store_load(struct rds_store *store,
                    int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
                    struct rds_error *err) __attribute__((warn_unused_result));

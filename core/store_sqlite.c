@@ -17,21 +17,21 @@
 
 // As hbbs makes it (protocol.md section 10).
 static const char schema[] =
-        "create table if not exists peer (guid blob primary key not null, "
+        "begin immediate; create table if not exists peer (guid blob primary key not null, "
         "id varchar(100) not null, uuid blob not null, pk blob not null, "
         "created_at datetime not null default(current_timestamp), user blob, status tinyint, "
         "note varchar(300), info text not null) without rowid;"
         "create unique index if not exists index_peer_id on peer (id);"
         "create index if not exists index_peer_user on peer (user);"
         "create index if not exists index_peer_created_at on peer (created_at);"
-        "create index if not exists index_peer_status on peer (status);";
+        "create index if not exists index_peer_status on peer (status); commit;";
 
 // Ours; hbbs leaves it alone. A peer without a row here is approved.
 static const char our_schema[] =
-        "create table if not exists rdsrv_schema (version integer not null);"
+        "begin immediate; create table if not exists rdsrv_schema (version integer not null);"
         "insert into rdsrv_schema select 1 where not exists (select 1 from rdsrv_schema);"
         "create table if not exists rdsrv_peer (guid blob primary key not null, "
-        "state integer not null default 0) without rowid;";
+        "state integer not null default 0) without rowid; commit;";
 
 // Keeps whatever else is in a row, and in its info.
 static const char upsert_sql[] =
@@ -122,16 +122,32 @@ static int prepare(struct rds_store *store, const char *sql, sqlite3_stmt **out)
 	return sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
 }
 
+// Whether the file has a table peer that isn't hbbs's: looked at before anything is written.
+static bool is_foreign(struct rds_store *store)
+{
+	static const char columns[] = "select guid, id, uuid, pk, created_at, user, status, note, "
+	                              "info from peer";
+	sqlite3_stmt *s = NULL;
+	bool there = prepare(store, "select 1 from peer", &s) == SQLITE_OK;
+	(void)sqlite3_finalize(s);
+	bool fits = prepare(store, columns, &s) == SQLITE_OK;
+	(void)sqlite3_finalize(s);
+	return there && !fits;
+}
+
 static int set_up(struct rds_store *store, struct rds_error *err)
 {
-	static const char pragmas[] = "pragma busy_timeout = 5000; pragma journal_mode = wal;"
-	                              "pragma synchronous = full; pragma wal_autocheckpoint = 4000;";
+	static const char waits[] = "pragma busy_timeout = 5000";
+	static const char pragmas[] = "pragma journal_mode = wal; pragma synchronous = full;"
+	                              "pragma wal_autocheckpoint = 4000;";
 	if (sqlite3_open_v2(store->path, &store->db,
 	                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
 	                    NULL) != SQLITE_OK ||
-	    sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+	    sqlite3_exec(store->db, waits, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(store->db, "select count(*) from sqlite_master", NULL, NULL, NULL) !=
+	            SQLITE_OK)
 		return store_sqlite_fail(store, err, "can't open the database");
-	if (sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
+	if (is_foreign(store) || sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
 	    prepare(store, upsert_sql, &store->upsert) != SQLITE_OK ||
 	    prepare(store, rename_sql, &store->rename) != SQLITE_OK)
 		return store_sqlite_fail(store, err, "its table peer is not as hbbs makes it");
@@ -140,6 +156,8 @@ static int set_up(struct rds_store *store, struct rds_error *err)
 	    prepare(store, forget_state_sql, &store->forget_state) != SQLITE_OK ||
 	    prepare(store, forget_sql, &store->forget) != SQLITE_OK)
 		return store_sqlite_fail(store, err, "can't use the tables rdsrv_*");
+	if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
+		return store_sqlite_fail(store, err, "can't set the database up");
 	if (prepare(store, "begin immediate", &store->begin) != SQLITE_OK ||
 	    prepare(store, "commit", &store->commit) != SQLITE_OK ||
 	    prepare(store, "rollback", &store->rollback) != SQLITE_OK)
@@ -251,11 +269,21 @@ static bool write_job(struct rds_store *store, const struct job *job)
 	return false;
 }
 
+static bool is_closing(struct rds_store *store)
+{
+	(void)pthread_mutex_lock(&store->lock);
+	bool closing = store->closing;
+	(void)pthread_mutex_unlock(&store->lock);
+	return closing;
+}
+
 // Everything or nothing is on disk when this returns, but for rows that SQLite refuses one by
 // one. Some errors (a full disk) end the transaction at once: then nothing of it counts.
 static void write_batch(struct rds_store *store, struct job_list *batch)
 {
-	bool open = run(store, store->begin);
+	bool open = !store->hopeless && run(store, store->begin);
+	// At the end nobody waits for a database that doesn't open.
+	store->hopeless = !open && is_closing(store);
 	for (struct job *job = batch->first; job != NULL && open; job = job->next) {
 		job->ok = write_job(store, job);
 		open = sqlite3_get_autocommit(store->db) == 0;

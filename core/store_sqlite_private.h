@@ -44,6 +44,7 @@ struct rds_store {
 	pthread_t thread;
 	bool started;
 	struct rds_log_limit log_limit; // the thread's
+	bool hopeless;                  // the thread's: what is left is not tried any more
 
 	pthread_mutex_t lock; // guards what follows
 	pthread_cond_t more;

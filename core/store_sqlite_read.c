@@ -2,6 +2,8 @@
 // Reading the database: at the start, and for backups.
 #include "core/store_sqlite_private.h"
 
+#include "core/limits.h"
+
 #include <cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +35,17 @@ static struct rds_view column(sqlite3_stmt *s, int i)
 	return rds_view_of(bytes, (size_t)sqlite3_column_bytes(s, i));
 }
 
+// An odd row is not worth a server that doesn't start.
+static int skip(struct rds_store *store, const struct rds_peer_row *row, int why, uint64_t *skipped)
+{
+	if ((*skipped)++ < RDS_LOG_BURST)
+		rds_log(RDS_LOG_WARN, "a row of the database can't be used",
+		        rds_field_text("file", store->path), rds_field_bytes("id", row->id),
+		        rds_field_text("because", why == -RDS_EEXIST ? "its id is there twice"
+		                                                     : "its id, uuid or pk is too long"));
+	return 0;
+}
+
 int rds_store_load(struct rds_store *store,
                    int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
                    struct rds_error *err)
@@ -45,6 +58,7 @@ int rds_store_load(struct rds_store *store,
 		return store_sqlite_fail(store, err, "can't read the peers");
 	int rc = 0;
 	int step = SQLITE_DONE;
+	uint64_t skipped = 0;
 	while (rc == 0 && (step = sqlite3_step(s)) == SQLITE_ROW) {
 		struct rds_peer_row row = {
 		        .ip = ip_of_info((const char *)sqlite3_column_text(s, 3)),
@@ -54,13 +68,12 @@ int rds_store_load(struct rds_store *store,
 		        .state = state_of(sqlite3_column_int(s, 4)),
 		};
 		rc = on_row(ctx, &row);
-		if (rc != 0)
-			(void)rds_fail(err, RDS_ESTORE,
-			               "%s: the row of id \"%.*s\" can't be used (its id, uuid or pk "
-			               "is too long): delete it or shorten it",
-			               store->path, (int)(row.id.len < 100 ? row.id.len : 100),
-			               (const char *)row.id.data);
+		if (rc == -RDS_ETOOBIG || rc == -RDS_EEXIST)
+			rc = skip(store, &row, rc, &skipped);
 	}
+	if (skipped > 0)
+		rds_log(RDS_LOG_WARN, "rows of the database that can't be used; they were left alone",
+		        rds_field_text("file", store->path), rds_field_uint("rows", skipped));
 	if (rc == 0 && step != SQLITE_DONE)
 		rc = store_sqlite_fail(store, err, "can't read the peers");
 	(void)sqlite3_finalize(s);

@@ -35,10 +35,15 @@ bool rds_char_is_unsafe(uint32_t c)
 	       c == 0x061c;
 }
 
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c <= 0x9f);
+}
+
 static bool is_space(uint32_t c)
 {
 	return c == ' ' || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-	       c == 0x202f || c == 0x205f || c == 0x3000;
+	       c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 bool rds_text_is_id(struct rds_view v)
@@ -46,7 +51,7 @@ bool rds_text_is_id(struct rds_view v)
 	while (v.len > 0) {
 		uint32_t c = 0;
 		size_t n = rds_utf8_next(v, &c);
-		if (n == 0 || rds_char_is_unsafe(c) || is_space(c))
+		if (n == 0 || is_control(c) || is_space(c))
 			return false;
 		v.data += n;
 		v.len -= n;

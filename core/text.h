@@ -14,7 +14,7 @@ size_t rds_utf8_next(struct rds_view v, uint32_t *code);
 bool rds_char_is_unsafe(uint32_t code);
 
 // Whether v is UTF-8 without control characters and white space: an id (protocol.md section 4
-// point 4), of whatever length.
+// point 4), of whatever length. Joiners, which some scripts need, may be in it.
 bool rds_text_is_id(struct rds_view v);
 
 // Copies v into out (NUL-terminated, at most cap bytes), unsafe characters, quotes and

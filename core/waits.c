@@ -115,6 +115,7 @@ struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
 
 struct addr_key {
 	const struct rds_addr *addr;
+	enum rds_wait_kind kind;
 	struct rds_view id;
 };
 
@@ -122,16 +123,16 @@ static bool waits_for(const void *entry, const void *key)
 {
 	const struct rds_wait *wait = entry;
 	const struct addr_key *wanted = key;
-	if (!rds_addr_equal(&wait->addr, wanted->addr))
+	if (wait->kind != wanted->kind || !rds_addr_equal(&wait->addr, wanted->addr))
 		return false;
-	return wanted->id.len == 0 ? wait->kind == RDS_WAIT_RELAY
-	                           : rds_view_equal(rds_wait_id(wait), wanted->id);
+	return (wanted->id.len == 0 && wait->kind == RDS_WAIT_RELAY) ||
+	       rds_view_equal(rds_wait_id(wait), wanted->id);
 }
 
 struct rds_wait *rds_waits_find(const struct rds_waits *waits, const struct rds_addr *addr,
-                                struct rds_view id)
+                                enum rds_wait_kind kind, struct rds_view id)
 {
-	struct addr_key key = {.addr = addr, .id = id};
+	struct addr_key key = {.addr = addr, .kind = kind, .id = id};
 	return rds_table_find(&waits->by_addr, hash_addr(waits, addr), waits_for, &key);
 }
 

@@ -40,9 +40,10 @@ struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
                                  const struct rds_addr *addr, enum rds_wait_kind kind,
                                  struct rds_view id);
 
-// Who waits at addr for id; where id is empty, who waits there for a relay. NULL: nobody.
+// Who waits at addr for that kind of answer from id. An empty id is that of whoever was asked for
+// a relay; for a punch it is nobody's. NULL: nobody waits.
 struct rds_wait *rds_waits_find(const struct rds_waits *waits, const struct rds_addr *addr,
-                                struct rds_view id);
+                                enum rds_wait_kind kind, struct rds_view id);
 
 // The answer has been given: takes wait out and frees it.
 void rds_waits_end(struct rds_waits *waits, struct rds_wait *wait);

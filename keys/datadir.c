@@ -2,6 +2,7 @@
 #include "keys/datadir.h"
 
 #include "core/alloc.h"
+#include "core/log.h"
 #include "keys/keypair.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ static int fail_sys(struct rds_error *err, const struct rds_datadir *dir, const 
 {
 	int error = errno;
 	return rds_fail(err, RDS_ESYS, "%s/%s: %s: %s", dir->path, name, what,
-	                error == ELOOP ? "it is a symbolic link, which is not followed here"
+	                error == ELOOP ? "it is a symbolic link, which is not followed here: put the file itself there"
 	                               : strerror(error));
 }
 
@@ -128,26 +129,38 @@ static bool write_all(int fd, struct rds_view bytes)
 	return true;
 }
 
-// Owner and mode before the first byte; bytes on disk after the last.
-static bool fill(const struct rds_datadir *dir, int fd, mode_t mode, struct rds_view bytes)
+// What root makes belongs to whoever the directory belongs to. Where the system forbids that
+// (root of a container), the file is the maker's.
+static void give_to_owner(const struct rds_datadir *dir, int fd, const char *name)
 {
-	if (geteuid() == 0 && fchown(fd, dir->owner, dir->group) != 0)
-		return false;
+	struct stat st;
+	if (geteuid() != 0 || fstat(fd, &st) != 0 ||
+	    (st.st_uid == dir->owner && st.st_gid == dir->group))
+		return;
+	if (fchown(fd, dir->owner, dir->group) != 0)
+		rds_log(RDS_LOG_WARN, "a new file does not belong to the directory's owner",
+		        rds_field_text("directory", dir->path), rds_field_text("file", name),
+		        rds_field_text("why", strerror(errno)));
+}
+
+// Owner and mode before the first byte; bytes on disk after the last.
+static bool fill(const struct rds_datadir *dir, int fd, const char *name, mode_t mode,
+                 struct rds_view bytes)
+{
+	give_to_owner(dir, fd, name);
 	return fchmod(fd, mode) == 0 && write_all(fd, bytes) && fsync(fd) == 0;
 }
 
-// Gives the temporary file its name. A hard link never replaces; where the file system has
-// none, the kernel's own no-replace does.
+// Gives the temporary file its name. Where the file system can't rename without replacing, a hard
+// link never replaces either.
 static bool move_into_place(const struct rds_datadir *dir, const char *temporary, const char *name,
                             enum rds_write_mode how)
 {
 	if (how == RDS_WRITE_REPLACE)
 		return renameat(dir->fd, temporary, dir->fd, name) == 0;
-	if (linkat(dir->fd, temporary, dir->fd, name, 0) == 0)
+	if (renameat2(dir->fd, temporary, dir->fd, name, RENAME_NOREPLACE) == 0)
 		return true;
-	if (errno == EEXIST)
-		return false;
-	return renameat2(dir->fd, temporary, dir->fd, name, RENAME_NOREPLACE) == 0;
+	return errno != EEXIST && linkat(dir->fd, temporary, dir->fd, name, 0) == 0;
 }
 
 int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mode,
@@ -164,7 +177,7 @@ int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mo
 	if (fd < 0)
 		return fail_sys(err, dir, name, "can't write");
 	int rc = 0;
-	if (!fill(dir, fd, mode, bytes))
+	if (!fill(dir, fd, name, mode, bytes))
 		rc = fail_sys(err, dir, name, "can't write");
 	(void)close(fd);
 	if (rc == 0 && !move_into_place(dir, temporary, name, how))
@@ -174,6 +187,25 @@ int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mo
 	if (rc == 0 && fsync(dir->fd) != 0 && errno != EINVAL)
 		rc = fail_sys(err, dir, name, "can't sync the directory");
 	return rc;
+}
+
+void rds_datadir_begin(const struct rds_datadir *dir)
+{
+	// A file system without locks leaves it to luck.
+	while (flock(dir->fd, LOCK_EX) != 0 && errno == EINTR)
+		;
+}
+
+void rds_datadir_end(const struct rds_datadir *dir)
+{
+	(void)flock(dir->fd, LOCK_UN);
+}
+
+int rds_datadir_remove(const struct rds_datadir *dir, const char *name, struct rds_error *err)
+{
+	if (unlinkat(dir->fd, name, 0) != 0 && errno != ENOENT)
+		return fail_sys(err, dir, name, "can't remove");
+	return fsync(dir->fd) == 0 || errno == EINVAL ? 0 : fail_sys(err, dir, name, "can't sync");
 }
 
 static int fail_locked(const struct rds_datadir *dir, const char *name, int fd,
@@ -197,6 +229,7 @@ int rds_datadir_lock(const struct rds_datadir *dir, const char *name, int *out,
 		return fail_sys(err, dir, name, "can't open");
 	int rc = 0;
 	char pid[16];
+	give_to_owner(dir, fd, name);
 	int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		rc = errno == EWOULDBLOCK ? fail_locked(dir, name, fd, err)

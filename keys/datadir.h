@@ -44,6 +44,14 @@ int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mo
                       enum rds_write_mode how, struct rds_view bytes, struct rds_error *err)
         __attribute__((warn_unused_result));
 
+// Removes a file, safely on disk; one that isn't there is no error.
+int rds_datadir_remove(const struct rds_datadir *dir, const char *name, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
+// Between these two no other process is between them for the same directory.
+void rds_datadir_begin(const struct rds_datadir *dir);
+void rds_datadir_end(const struct rds_datadir *dir);
+
 // Takes an exclusive lock on a file of that name, which holds our pid. The lock lasts until the
 // descriptor is closed. -RDS_EBUSY, with *err naming the holder's pid, if another holds it.
 int rds_datadir_lock(const struct rds_datadir *dir, const char *name, int *fd,

@@ -120,7 +120,10 @@ static int write_new_pair(const struct rds_datadir *dir, enum rds_write_mode how
 int rds_keyfiles_make(const struct rds_datadir *dir, struct rds_keypair **out,
                       struct rds_error *err)
 {
-	return write_new_pair(dir, RDS_WRITE_NEW, out, err);
+	rds_datadir_begin(dir);
+	int rc = write_new_pair(dir, RDS_WRITE_NEW, out, err);
+	rds_datadir_end(dir);
+	return rc;
 }
 
 // The n-th backup of the day: both names, or false where one is taken.
@@ -148,8 +151,10 @@ static int back_up(const struct rds_datadir *dir, const char *day, const struct 
 	return rc;
 }
 
-int rds_keyfiles_renew(const struct rds_datadir *dir, const char *day, struct rds_keypair **out,
-                       char backup[RDS_BACKUP_NAME], struct rds_error *err)
+// The old public file goes before the secret is replaced: at every point in between, what is there
+// can be started with.
+static int renew(const struct rds_datadir *dir, const char *day, struct rds_keypair **out,
+                 char backup[RDS_BACKUP_NAME], struct rds_error *err)
 {
 	struct rds_keyfiles old;
 	int rc = rds_keyfiles_load(dir, &old, err);
@@ -157,12 +162,23 @@ int rds_keyfiles_renew(const struct rds_datadir *dir, const char *day, struct rd
 		return rc;
 	rc = back_up(dir, day, old.pair, backup, err);
 	if (rc == 0)
+		rc = rds_datadir_remove(dir, RDS_PUBLIC_FILE, err);
+	if (rc == 0)
 		rc = write_new_pair(dir, RDS_WRITE_REPLACE, out, err);
 	rds_keypair_free(old.pair);
 	return rc;
 }
 
-static void warn_exposed(const struct rds_datadir *dir)
+int rds_keyfiles_renew(const struct rds_datadir *dir, const char *day, struct rds_keypair **out,
+                       char backup[RDS_BACKUP_NAME], struct rds_error *err)
+{
+	rds_datadir_begin(dir);
+	int rc = renew(dir, day, out, backup, err);
+	rds_datadir_end(dir);
+	return rc;
+}
+
+void rds_keyfiles_warn_exposed(const struct rds_datadir *dir)
 {
 	char command[4200];
 	(void)snprintf(command, sizeof command, "chmod 600 %s/" RDS_SECRET_FILE,
@@ -175,7 +191,7 @@ static int take_loaded(const struct rds_datadir *dir, struct rds_keyfiles *files
                        struct rds_error *err)
 {
 	if (files->exposed)
-		warn_exposed(dir);
+		rds_keyfiles_warn_exposed(dir);
 	if (!files->public_absent)
 		return 0;
 	rds_log(RDS_LOG_INFO, "wrote the missing " RDS_PUBLIC_FILE " from the secret key",
@@ -183,20 +199,14 @@ static int take_loaded(const struct rds_datadir *dir, struct rds_keyfiles *files
 	return write_public(dir, files->pair, err);
 }
 
-int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keypair **out, bool *made,
-                              struct rds_error *err)
+static int load_or_make(const struct rds_datadir *dir, struct rds_keypair **out, bool *made,
+                        struct rds_error *err)
 {
 	struct rds_keyfiles files;
-	*made = false;
 	int rc = rds_keyfiles_load(dir, &files, err);
-	if (rc == -RDS_ENOENT) {
-		rc = rds_keyfiles_make(dir, out, err);
-		*made = rc == 0;
-		if (rc != -RDS_EEXIST)
-			return rc;
-		// Another process was quicker: its pair is the pair.
-		rc = rds_keyfiles_load(dir, &files, err);
-	}
+	*made = rc == -RDS_ENOENT;
+	if (*made)
+		return write_new_pair(dir, RDS_WRITE_NEW, out, err);
 	if (rc == 0)
 		rc = take_loaded(dir, &files, err);
 	if (rc != 0) {
@@ -205,4 +215,13 @@ int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keypair 
 	}
 	*out = files.pair;
 	return 0;
+}
+
+int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keypair **out, bool *made,
+                              struct rds_error *err)
+{
+	rds_datadir_begin(dir);
+	int rc = load_or_make(dir, out, made, err);
+	rds_datadir_end(dir);
+	return rc;
 }

@@ -23,6 +23,9 @@ struct rds_keyfiles {
 int rds_keyfiles_load(const struct rds_datadir *dir, struct rds_keyfiles *out,
                       struct rds_error *err) __attribute__((warn_unused_result));
 
+// Logs that others can read the secret file, and the chmod that mends it.
+void rds_keyfiles_warn_exposed(const struct rds_datadir *dir);
+
 // Makes a pair and writes both files. -RDS_EEXIST if a secret file is there, even if it came
 // meanwhile: nothing was changed then.
 int rds_keyfiles_make(const struct rds_datadir *dir, struct rds_keypair **out,

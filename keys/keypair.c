@@ -151,15 +151,6 @@ void rds_fingerprint(struct rds_view public_text, char out[RDS_FINGERPRINT_TEXT]
 	out[strcspn(out, "=")] = '\0';
 }
 
-bool rds_text_is_secret_key(struct rds_view text)
-{
-	uint8_t bytes[RDS_SECRET_BYTES + 3];
-	bool is = rds_base64url_decode((const char *)text.data, text.len, bytes, sizeof bytes) ==
-	          RDS_SECRET_BYTES;
-	rds_wipe(bytes, sizeof bytes);
-	return is;
-}
-
 bool rds_text_is_public_key(struct rds_view text)
 {
 	uint8_t bytes[RDS_PUBLIC_BYTES + 3];

@@ -40,9 +40,7 @@ bool rds_keypair_sign(const struct rds_keypair *pair, struct rds_view bytes, uin
 // a text that is no public key, "none" (empty) or "not a key".
 void rds_fingerprint(struct rds_view public_text, char out[RDS_FINGERPRINT_TEXT]);
 
-// Whether text is the base64 of 64 bytes (a secret key), if only with its padding lost, or of 32
-// (a public one).
-bool rds_text_is_secret_key(struct rds_view text);
+// Whether text is the base64 of 32 bytes.
 bool rds_text_is_public_key(struct rds_view text);
 
 // SHA-1, which WebSocket's opening handshake wants and nothing else should.

@@ -2,6 +2,7 @@
 #include "keys/policy.h"
 
 #include "core/alloc.h"
+#include "core/base64.h"
 #include "core/log.h"
 #include "keys/keyfiles.h"
 
@@ -74,6 +75,8 @@ static void use_given_text(struct rds_key_policy *policy, const struct rds_datad
 		return;
 	if (rds_keyfiles_load(dir, &files, &fault) == 0 &&
 	    strcmp(rds_keypair_public_text(files.pair), request->option) == 0) {
+		if (files.exposed)
+			rds_keyfiles_warn_exposed(dir);
 		policy->pair = files.pair;
 		return;
 	}
@@ -88,6 +91,24 @@ static void use_given_text(struct rds_key_policy *policy, const struct rds_datad
 	rds_keypair_free(files.pair);
 }
 
+// hbbr beside a lone public file, as people copy it to a relay's host: enforces that.
+static int use_public_file(struct rds_key_policy *policy, const struct rds_datadir *dir,
+                           struct rds_error *err)
+{
+	char text[RDS_PUBLIC_TEXT + 64];
+	size_t len = 0;
+	int rc = rds_datadir_read(dir, RDS_PUBLIC_FILE, (uint8_t *)text, sizeof text - 1, &len, NULL,
+	                          err);
+	if (rc != 0)
+		return rc;
+	struct rds_view key = rds_view_trim(rds_view_of(text, len));
+	if (!rds_text_is_public_key(key))
+		return rds_fail(err, RDS_EPARSE, "%s/" RDS_PUBLIC_FILE ": damaged: not base64 of 32 bytes",
+		                rds_datadir_path(dir));
+	policy->enforced = rds_strndup(key.data, key.len);
+	return 0;
+}
+
 static int apply(struct rds_key_policy *policy, const struct rds_datadir *dir,
                  const struct rds_key_request *request, struct rds_error *err)
 {
@@ -95,11 +116,14 @@ static int apply(struct rds_key_policy *policy, const struct rds_datadir *dir,
 	if (option == NULL && request->otherwise == RDS_KEY_FILES_OR_OPEN &&
 	    !rds_datadir_has(dir, RDS_SECRET_FILE) && !rds_datadir_has(dir, RDS_PUBLIC_FILE))
 		return open_to_all(policy, dir, request, err);
+	if (option == NULL && request->otherwise == RDS_KEY_FILES_OR_OPEN &&
+	    !rds_datadir_has(dir, RDS_SECRET_FILE))
+		return use_public_file(policy, dir, err);
 	if (option == NULL || strcmp(option, "-") == 0 || strcmp(option, "_") == 0)
 		return use_and_enforce_files(policy, dir, err);
 	if (option[0] == '\0')
 		return open_to_all(policy, dir, request, err);
-	if (rds_text_is_secret_key(rds_view_text(option)))
+	if (rds_text_may_be_secret(option, strlen(option)))
 		return use_given_secret(policy, option, err);
 	use_given_text(policy, dir, request);
 	return 0;
@@ -154,7 +178,6 @@ enum rds_key_verdict rds_key_policy_check(const struct rds_key_policy *policy,
 {
 	if (policy->enforced == NULL)
 		return RDS_KEY_OK;
-	licence_key = rds_view_trim(licence_key);
 	if (licence_key.len == 0)
 		return RDS_KEY_ABSENT;
 	return rds_view_equal(licence_key, rds_view_text(policy->enforced)) ? RDS_KEY_OK

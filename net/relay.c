@@ -201,14 +201,11 @@ static void wait_for_other(struct conn *conn)
 static bool key_fits(struct conn *conn, const rds_RequestRelay *request)
 {
 	struct rds_relay *relay = conn->relay;
-	struct rds_view key = rds_view_trim(rds_get(request->licence_key));
-	enum rds_key_verdict verdict = relay->keys.check(relay->keys.ctx, key);
-	if (verdict == RDS_KEY_OK)
-		return true;
-	relay->status.counters.n[verdict == RDS_KEY_ABSENT ? RDS_WHY_KEY_ABSENT
-	                                                   : RDS_WHY_KEY_WRONG]++;
-	relay->keys.refused(relay->keys.ctx, verdict, key, rds_get(request->id), &conn->remote);
-	return false;
+	enum rds_key_verdict verdict = rds_key_judge(&relay->keys, rds_get(request->licence_key),
+	                                             rds_get(request->id), &conn->remote);
+	if (verdict != RDS_KEY_OK)
+		relay->status.counters.n[rds_key_reason(verdict)]++;
+	return verdict == RDS_KEY_OK;
 }
 
 static void take_request(struct conn *conn, const rds_RequestRelay *request)
