@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -102,15 +103,17 @@ static int fail_option(const struct rds_cli *cli, int code, char **argv, struct 
 }
 
 static int set_from_flag(const struct rds_cli *cli, struct rds_settings *settings,
-                         enum rds_setting setting, bool is_letter, struct rds_error *err)
+                         enum rds_setting setting, char letter, struct rds_error *err)
 {
+	bool is_letter = letter != 0;
 	const char *value = optarg;
 	if (cli->port_is_relay_port && setting == RDS_SET_PORT)
 		setting = RDS_SET_RELAY_PORT;
 	// hbbs takes -k=KEY as well as -k KEY.
 	if (is_letter && value[0] == '=')
 		value++;
-	char *where = rds_asprintf("--%s", rds_setting_row(setting)->name);
+	char *where = is_letter ? rds_asprintf("-%c", letter)
+	                        : rds_asprintf("--%s", rds_setting_row(setting)->name);
 	int rc = rds_settings_set(settings, setting, value, RDS_FROM_COMMAND_LINE, where, err);
 	free(where);
 	return rc;
@@ -130,8 +133,8 @@ int rds_cli_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_s
 			break;
 		if (code == '?' || code == ':')
 			return fail_option(cli, code, argv, err);
-		bool is_letter = code < 256;
-		if (is_letter)
+		char letter = code < 256 ? (char)code : 0;
+		if (letter != 0)
 			code = tables.codes[code];
 		if (code == HELP) {
 			print_help(cli);
@@ -144,7 +147,7 @@ int rds_cli_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_s
 		if (code >= FIRST_OWN)
 			result->values[code - FIRST_OWN] = optarg == NULL ? "" : optarg;
 		else if (set_from_flag(cli, settings, (enum rds_setting)(code - FIRST_SETTING),
-		                       is_letter, err) != 0)
+		                       letter, err) != 0)
 			return -RDS_EINVAL;
 	}
 	result->first_argument = optind;
@@ -162,45 +165,80 @@ bool rds_cli_no_arguments(const struct rds_cli *cli, int argc, char **argv,
 	return false;
 }
 
+// Reads until the end, or until cap is full; -1 and errno.
+static ssize_t read_to_end(int fd, uint8_t *out, size_t cap)
+{
+	size_t len = 0;
+	while (len < cap) {
+		ssize_t n = read(fd, out + len, cap - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+static int read_open_file(struct rds_settings *settings, int fd, const char *path,
+                          enum rds_origin origin, struct rds_error *err)
+{
+	const size_t cap = RDS_SMALL_FILE_MAX_BYTES + 1;
+	uint8_t *bytes = rds_calloc(cap, 1);
+	ssize_t len = read_to_end(fd, bytes, cap);
+	int rc = len < 0 ? rds_fail(err, RDS_EINVAL, "%s: can't read: %s", path, strerror(errno))
+	         : (size_t)len == cap
+	                 ? rds_fail(err, RDS_EINVAL, "%s: too long for a file of settings", path)
+	                 : rds_settings_read(settings, rds_view_of(bytes, (size_t)len), path, origin,
+	                                     err);
+	explicit_bzero(bytes, cap); // it may hold a key
+	free(bytes);
+	return rc;
+}
+
+// .env in the working directory may be anything of anybody's: a directory, somebody's secret.
+static bool is_others(int fd, enum rds_origin origin)
+{
+	struct stat st;
+	return origin == RDS_FROM_DOTENV && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode));
+}
+
 // Reads one file of settings. A missing one is an error only where it must be there.
 static int read_file(struct rds_settings *settings, const char *path, enum rds_origin origin,
-                     bool must_exist, struct rds_error *err)
+                     struct rds_error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && !must_exist && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (fd < 0 && origin == RDS_FROM_DOTENV && errno == EACCES)
-		return 0; // somebody else's working directory
-	uint8_t *bytes = rds_calloc(RDS_SMALL_FILE_MAX_BYTES + 1, 1);
-	ssize_t len = fd < 0 ? -1 : read(fd, bytes, RDS_SMALL_FILE_MAX_BYTES + 1);
-	int rc = 0;
-	if (len < 0)
-		rc = rds_fail(err, RDS_EINVAL, "%s: can't read: %s", path, strerror(errno));
-	else if (len > RDS_SMALL_FILE_MAX_BYTES)
-		rc = rds_fail(err, RDS_EINVAL, "%s: too long for a file of settings", path);
-	else
-		rc = rds_settings_read(settings, rds_view_of(bytes, (size_t)len), path, origin, err);
-	explicit_bzero(bytes, RDS_SMALL_FILE_MAX_BYTES + 1); // it may hold a key
-	free(bytes);
-	if (fd >= 0)
-		(void)close(fd);
+	if (fd < 0) {
+		bool optional = origin != RDS_FROM_CONFIG_FILE &&
+		                (errno == ENOENT || errno == ENOTDIR ||
+		                 (errno == EACCES && origin == RDS_FROM_DOTENV));
+		return optional ? 0
+		                : rds_fail(err, RDS_EINVAL, "%s: can't read: %s", path,
+		                           strerror(errno));
+	}
+	int rc = is_others(fd, origin) ? 0 : read_open_file(settings, fd, path, origin, err);
+	(void)close(fd);
 	return rc;
 }
 
 int rds_cli_read_layers(struct rds_settings *settings, struct rds_error *err)
 {
-	int rc = read_file(settings, RDS_SYSTEM_CONFIG, RDS_FROM_SYSTEM_FILE, false, err);
+	int rc = read_file(settings, RDS_SYSTEM_CONFIG, RDS_FROM_SYSTEM_FILE, err);
 	if (rc == 0)
 		rc = rds_settings_read_environment(settings, environ, err);
 	if (rc == 0)
-		rc = read_file(settings, ".env", RDS_FROM_DOTENV, false, err);
-	const char *config = rds_settings_text(settings, RDS_SET_CONFIG);
+		rc = read_file(settings, ".env", RDS_FROM_DOTENV, err);
+	// A copy: the file itself may set `config`.
+	char *config = rds_strdup(rds_settings_text(settings, RDS_SET_CONFIG));
 	if (rc == 0 && config[0] != '\0')
-		rc = read_file(settings, config, RDS_FROM_CONFIG_FILE, true, err);
+		rc = read_file(settings, config, RDS_FROM_CONFIG_FILE, err);
+	free(config);
 	return rc;
 }
 
-void rds_cli_print_settings(const struct rds_settings *settings)
+bool rds_cli_print_settings(const struct rds_settings *settings)
 {
 	for (int i = 0; i < RDS_SET_COUNT; i++) {
 		char value[RDS_SETTING_MAX_BYTES + 1];
@@ -209,6 +247,7 @@ void rds_cli_print_settings(const struct rds_settings *settings)
 		             rds_settings_shown(settings, setting, value, sizeof value),
 		             rds_settings_where(settings, setting));
 	}
+	return fflush(stdout) == 0;
 }
 
 void rds_cli_complain(const struct rds_cli *cli, const struct rds_error *err)

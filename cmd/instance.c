@@ -52,9 +52,12 @@ static int find_system_dir(const char **out, struct rds_error *err)
 static int choose(const struct rds_settings *settings, enum rds_instance_use use,
                   const char **dir, const char **why, struct rds_error *err)
 {
-	if (rds_settings_text(settings, RDS_SET_DATA_DIR)[0] != '\0') {
-		*dir = rds_settings_text(settings, RDS_SET_DATA_DIR);
-		*why = rds_settings_where(settings, RDS_SET_DATA_DIR);
+	const char *named = rds_settings_text(settings, RDS_SET_DATA_DIR);
+	const char *where = rds_settings_where(settings, RDS_SET_DATA_DIR);
+	bool by_system = rds_settings_origin(settings, RDS_SET_DATA_DIR) == RDS_FROM_SYSTEM_FILE;
+	if (named[0] != '\0' && !by_system) {
+		*dir = named;
+		*why = where;
 		return 0;
 	}
 	*dir = ".";
@@ -63,6 +66,11 @@ static int choose(const struct rds_settings *settings, enum rds_instance_use use
 		return 0;
 	if (holds_server(".")) {
 		*why = "the working directory holds a server";
+		return 0;
+	}
+	if (named[0] != '\0') {
+		*dir = named;
+		*why = where;
 		return 0;
 	}
 	int rc = find_system_dir(dir, err);

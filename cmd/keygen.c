@@ -11,7 +11,7 @@
 #include <time.h>
 
 // The public key alone on stdout, the talk on stderr.
-static void announce(const struct rds_cli *cli, const struct rds_datadir *dir,
+static bool announce(const struct rds_cli *cli, const struct rds_datadir *dir,
                      const struct rds_keypair *pair)
 {
 	char fingerprint[RDS_FINGERPRINT_TEXT];
@@ -28,6 +28,7 @@ static void announce(const struct rds_cli *cli, const struct rds_datadir *dir,
 		              "new key, and give clients the new key\n",
 		              cli->name, running[0] == '\0' ? "no key" : running);
 	free(running);
+	return fflush(stdout) == 0;
 }
 
 static int refuse(const struct rds_cli *cli, const struct rds_datadir *dir)
@@ -59,9 +60,9 @@ static int make(const struct rds_cli *cli, const struct rds_datadir *dir)
 		rds_cli_complain(cli, &err);
 		return RDS_EXIT_PROBLEM;
 	}
-	announce(cli, dir, pair);
+	bool told = announce(cli, dir, pair);
 	rds_keypair_free(pair);
-	return RDS_EXIT_OK;
+	return told ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }
 
 static int renew(const struct rds_cli *cli, const struct rds_datadir *dir)
@@ -80,9 +81,9 @@ static int renew(const struct rds_cli *cli, const struct rds_datadir *dir)
 	}
 	(void)fprintf(stderr, "%s: the old pair is kept as %s/%s and its .pub\n", cli->name,
 	              rds_datadir_path(dir), backup);
-	announce(cli, dir, pair);
+	bool told = announce(cli, dir, pair);
 	rds_keypair_free(pair);
-	return RDS_EXIT_OK;
+	return told ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }
 
 int rds_keygen_renew(const struct rds_cli *cli, const struct rds_settings *settings)

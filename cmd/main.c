@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/cmd.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
 	const char *name;
@@ -52,8 +54,19 @@ static bool is_word(const char *text, const char *a, const char *b)
 	return strcmp(text, a) == 0 || strcmp(text, b) == 0;
 }
 
+// Started without standard descriptors, no file of ours must get their numbers.
+static void open_standard_descriptors(void)
+{
+	int fd = 0;
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	open_standard_descriptors();
 	if (argc < 1)
 		return RDS_EXIT_USAGE;
 	for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)

@@ -46,9 +46,19 @@ static void warn_of_idle_settings(const struct rds_settings *settings)
 	}
 }
 
+// A signal that comes before the loop is there waits for it.
+static void hold_signals(int how)
+{
+	sigset_t ours;
+	(void)sigemptyset(&ours);
+	(void)sigaddset(&ours, SIGTERM);
+	(void)sigaddset(&ours, SIGINT);
+	(void)sigaddset(&ours, SIGHUP);
+	(void)sigprocmask(how, &ours, NULL);
+}
+
 static int start_loop(struct role *role, struct rds_error *err)
 {
-	(void)signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
 	if (!rds_random(&role->seed, sizeof role->seed))
 		return rds_fail(err, RDS_ECRYPTO, "no random numbers from OpenSSL");
@@ -59,6 +69,7 @@ static int start_loop(struct role *role, struct rds_error *err)
 	role->signals[0] = rds_signal_on(role->loop, SIGTERM, on_stop, role);
 	role->signals[1] = rds_signal_on(role->loop, SIGINT, on_stop, role);
 	role->signals[2] = rds_signal_on(role->loop, SIGHUP, on_hangup, role);
+	hold_signals(SIG_UNBLOCK);
 	return 0;
 }
 
@@ -146,6 +157,8 @@ static const char *name_of(const struct rds_role_kind *kind)
 // Everything between valid settings and the exit code.
 static int run(struct role *role, struct rds_error *err)
 {
+	(void)signal(SIGPIPE, SIG_IGN);
+	hold_signals(SIG_BLOCK);
 	int rc = rds_instance_find(role->settings, role->kind->use, &role->dir, &role->dir_why, err);
 	if (rc != 0)
 		return rds_instance_exit_code(rc);
@@ -186,8 +199,7 @@ static int test_config(struct role *role, struct rds_error *err)
 	free(dir);
 	if (rc != 0)
 		return RDS_EXIT_USAGE;
-	rds_cli_print_settings(role->settings);
-	return RDS_EXIT_OK;
+	return rds_cli_print_settings(role->settings) ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }
 
 enum { OPTION_TEST_CONFIG, OPTION_GENERATE };

@@ -49,13 +49,14 @@ static void take_setting(struct rds_settings *settings, const cJSON *item)
 	struct rds_error err;
 	enum rds_setting setting;
 	const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "value"));
-	const char *from = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "from"));
-	if (value == NULL || from == NULL || strcmp(from, "default") == 0 ||
+	if (value == NULL || value[0] == '\0' ||
 	    !rds_setting_find(rds_view_text(item->string), &setting) ||
 	    setting == RDS_SET_DATA_DIR || setting == RDS_SET_KEY || setting == RDS_SET_CONFIG)
 		return;
-	(void)!rds_settings_set(settings, setting, value, RDS_FROM_CONFIG_FILE,
-	                        "the running ID server", &err);
+	// Above whatever this command's own surroundings say, below its command line.
+	if (rds_settings_set(settings, setting, value, RDS_FROM_CONFIG_FILE, "the running ID server",
+	                     &err) != 0)
+		(void)fprintf(stderr, "the running ID server's settings: %s\n", err.text);
 }
 
 void rds_running_settings(const struct rds_datadir *dir, struct rds_settings *settings)

@@ -143,10 +143,12 @@ int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, co
 		free(text);
 		return 0;
 	}
+	// `where` may be what the slot holds.
+	char *where_copy = rds_strdup(where);
 	free(slot->text);
 	free(slot->where);
 	*slot = (struct value){
-	        .text = text, .where = rds_strdup(where), .number = number, .origin = origin};
+	        .text = text, .where = where_copy, .number = number, .origin = origin};
 	return 0;
 }
 

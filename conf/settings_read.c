@@ -53,14 +53,24 @@ static bool split(struct rds_view line, struct pair *out)
 	return true;
 }
 
+// Compose files pass on variables that nobody set as empty ones. An empty key says something.
+static bool is_unset(enum rds_setting setting, enum rds_origin origin)
+{
+	return setting != RDS_SET_KEY &&
+	       (origin == RDS_FROM_ENVIRONMENT || origin == RDS_FROM_DOTENV);
+}
+
 static int set_pair(struct rds_settings *settings, enum rds_setting setting,
                     const struct pair *pair, enum rds_origin origin, const char *where,
                     struct rds_error *err)
 {
+	if (pair->value.len == 0 && is_unset(setting, origin))
+		return 0;
 	if (pair->value.len > 0 && memchr(pair->value.data, '\0', pair->value.len) != NULL)
 		return rds_fail(err, RDS_EINVAL, "%s: a NUL byte in the value", where);
 	char *value = rds_strndup(pair->value.data, pair->value.len);
 	int rc = rds_settings_set(settings, setting, value, origin, where, err);
+	explicit_bzero(value, pair->value.len); // it may be a key
 	free(value);
 	return rc;
 }
@@ -114,8 +124,7 @@ int rds_settings_read(struct rds_settings *settings, struct rds_view contents, c
 static void read_rust_log(struct rds_settings *settings, const char *value)
 {
 	struct rds_error other_form;
-	if (!rds_settings_is_set(settings, RDS_SET_LOG_LEVEL) &&
-	    rds_settings_set(settings, RDS_SET_LOG_LEVEL, value, RDS_FROM_ENVIRONMENT, "RUST_LOG",
+	if (rds_settings_set(settings, RDS_SET_LOG_LEVEL, value, RDS_FROM_ENVIRONMENT, "RUST_LOG",
 	                     &other_form) != 0)
 		return;
 }
@@ -125,6 +134,9 @@ static int read_variable(struct rds_settings *settings, const char *variable, st
 {
 	enum rds_setting setting = RDS_SET_COUNT;
 	if (!find_shared(name, &setting) && !has_prefix(name))
+		return 0;
+	if (setting != RDS_SET_COUNT && variable[name.len + 1] == '\0' &&
+	    is_unset(setting, RDS_FROM_ENVIRONMENT))
 		return 0;
 	char *where = rds_asprintf("environment variable %.*s", (int)name.len, variable);
 	int rc = setting == RDS_SET_COUNT

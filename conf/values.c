@@ -36,6 +36,13 @@ int rds_value_switch(const char *text, bool *out)
 	return -RDS_EINVAL;
 }
 
+// An item for an error message: no hostile bytes, and not too long.
+#define SHOWN_BYTES 100
+static const char *shown(const char *item, char out[SHOWN_BYTES])
+{
+	return rds_text_escape(rds_view_text(item), out, SHOWN_BYTES);
+}
+
 void rds_strings_split(const char *text, struct rds_strings *out)
 {
 	*out = (struct rds_strings){0};
@@ -62,6 +69,7 @@ void rds_strings_free(struct rds_strings *strings)
 int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *err)
 {
 	struct rds_strings items;
+	char text_of_item[SHOWN_BYTES];
 	int rc = 0;
 	rds_strings_split(text, &items);
 	*out = (struct rds_cidrs){.items = rds_calloc(items.n, sizeof *out->items)};
@@ -69,7 +77,7 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
 		if (rds_cidr_parse(items.items[i], &out->items[out->n++]) != 0)
 			rc = rds_fail(err, RDS_EINVAL,
 			              "networks (10.0.0.0/8, fd00::/8, 192.0.2.7), which \"%s\" is not",
-			              items.items[i]);
+			              shown(items.items[i], text_of_item));
 	}
 	rds_strings_free(&items);
 	if (rc != 0)
@@ -80,6 +88,7 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
 int rds_value_ports(const char *text, struct rds_ports *out, struct rds_error *err)
 {
 	struct rds_strings items;
+	char text_of_item[SHOWN_BYTES];
 	int rc = 0;
 	*out = (struct rds_ports){0};
 	if (strcasecmp(text, "off") == 0)
@@ -92,7 +101,7 @@ int rds_value_ports(const char *text, struct rds_ports *out, struct rds_error *e
 		if (rc != 0)
 			rc = rds_fail(err, RDS_EINVAL,
 			              "ports from 1 to 65535, or off, which \"%s\" is not",
-			              items.items[i]);
+			              shown(items.items[i], text_of_item));
 		out->items[out->n++] = (uint16_t)port;
 	}
 	rds_strings_free(&items);
@@ -118,6 +127,7 @@ static bool is_interface_name(const char *text)
 int rds_value_binds(const char *text, struct rds_error *err)
 {
 	struct rds_strings items;
+	char text_of_item[SHOWN_BYTES];
 	struct rds_ip ip;
 	int rc = 0;
 	rds_strings_split(text, &items);
@@ -126,7 +136,7 @@ int rds_value_binds(const char *text, struct rds_error *err)
 			rc = rds_fail(err, RDS_EINVAL,
 			              "addresses or names of interfaces (192.0.2.7, 2001:db8::7, "
 			              "tailscale0), which \"%s\" is not",
-			              items.items[i]);
+			              shown(items.items[i], text_of_item));
 	rds_strings_free(&items);
 	return rc;
 }
@@ -190,6 +200,7 @@ int rds_value_host(const char *text, struct rds_host_port *out)
 int rds_value_hosts(const char *text, struct rds_error *err)
 {
 	struct rds_strings items;
+	char text_of_item[SHOWN_BYTES];
 	struct rds_host_port host;
 	int rc = 0;
 	rds_strings_split(text, &items);
@@ -198,7 +209,7 @@ int rds_value_hosts(const char *text, struct rds_error *err)
 			rc = rds_fail(err, RDS_EINVAL,
 			              "hosts (name, name:port, 192.0.2.7, [2001:db8::7]:21117), "
 			              "which \"%s\" is not",
-			              items.items[i]);
+			              shown(items.items[i], text_of_item));
 	rds_strings_free(&items);
 	return rc;
 }

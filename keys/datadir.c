@@ -70,7 +70,9 @@ bool rds_datadir_has(const struct rds_datadir *dir, const char *name)
 
 void rds_datadir_ref(const struct rds_datadir *dir, const char *name, char out[RDS_DATADIR_REF])
 {
-	(void)snprintf(out, RDS_DATADIR_REF, "/proc/self/fd/%d/%s", dir->fd, name);
+	int len = snprintf(out, RDS_DATADIR_REF, "%s/%s", dir->path, name);
+	if (len >= RDS_DATADIR_REF)
+		(void)snprintf(out, RDS_DATADIR_REF, "/proc/self/fd/%d/%s", dir->fd, name);
 }
 
 // Reads until the end or cap; -1 and errno.

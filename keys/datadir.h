@@ -23,9 +23,9 @@ const char *rds_datadir_path(const struct rds_datadir *dir);
 // Whether there is something of that name.
 bool rds_datadir_has(const struct rds_datadir *dir, const char *name);
 
-// A path that names a file of the directory whatever the working directory is, and however long
-// the directory's own path is; valid while it is open. Room: RDS_DATADIR_REF.
-#define RDS_DATADIR_REF 64
+// A path of a file of the directory that is short enough for a socket's address, however long the
+// directory's own path is; valid while it is open. Room: RDS_DATADIR_REF.
+#define RDS_DATADIR_REF 108
 void rds_datadir_ref(const struct rds_datadir *dir, const char *name, char out[RDS_DATADIR_REF]);
 
 // Reads a whole file of at most cap bytes. -RDS_ENOENT (with *err untouched), -RDS_ETOOBIG,

@@ -58,7 +58,9 @@ static int use_given_secret(struct rds_key_policy *policy, const char *option,
 	struct rds_error fault;
 	int rc = rds_keypair_parse(rds_view_text(option), &policy->pair, &fault);
 	if (rc != 0)
-		return rds_fail(err, RDS_EPARSE, "the secret key given with -k: %s", fault.text);
+		return rds_fail(err, RDS_EINVAL,
+		                "the key given with -k is no whole secret key: %s; it is not shown",
+		                fault.text);
 	enforce(policy, rds_keypair_public_text(policy->pair));
 	return 0;
 }

@@ -21,20 +21,31 @@ struct rds_acceptor {
 	struct event *resume;
 	rds_accept_fn on_accept;
 	void *ctx;
-	struct rds_log_limit log_limit;
+	bool paused; // the last accept failed
 };
 
+// Says so when it begins and when it is over, not each time that it is tried in between.
 static void pause_accepting(struct rds_acceptor *acceptor, int error)
 {
 	static const struct timeval delay = {.tv_usec = 200000};
-	uint64_t held_back;
+	bool full = error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 	(void)event_del(acceptor->readable);
 	(void)event_add(acceptor->resume, &delay);
-	if (rds_log_limit_pass(&acceptor->log_limit, rds_loop_now_ms(acceptor->loop), &held_back))
-		rds_log(RDS_LOG_WARN, "accepting paused", rds_field_reason(RDS_WHY_NO_DESCRIPTORS),
+	if (!acceptor->paused)
+		rds_log(RDS_LOG_WARN, "accepting paused",
+		        rds_field_reason(full ? RDS_WHY_NO_DESCRIPTORS : RDS_WHY_RESET),
 		        rds_field_text("why", strerror(error)),
-		        rds_field_text("do", "raise the limit on open files (LimitNOFILE=, ulimit -n)"),
-		        rds_field_uint("not_logged_before", held_back));
+		        rds_field_text("do", full ? "raise the limit on open files (LimitNOFILE=, "
+		                                    "ulimit -n)"
+		                                  : "restart the server"));
+	acceptor->paused = true;
+}
+
+static void note_accepted(struct rds_acceptor *acceptor)
+{
+	if (acceptor->paused)
+		rds_log(RDS_LOG_INFO, "accepting again");
+	acceptor->paused = false;
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *arg)
@@ -66,6 +77,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 				pause_accepting(acceptor, errno);
 			return;
 		}
+		note_accepted(acceptor);
 		rds_sockaddr_get(&ss, &remote);
 		acceptor->on_accept(acceptor->ctx, client, &remote);
 	}

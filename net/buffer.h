@@ -16,7 +16,7 @@ struct rds_buffer {
 
 static inline const uint8_t *rds_buffer_data(const struct rds_buffer *buffer)
 {
-	return buffer->bytes + buffer->start;
+	return buffer->bytes == NULL ? NULL : buffer->bytes + buffer->start;
 }
 
 // Appends a copy.

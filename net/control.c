@@ -2,12 +2,12 @@
 #include "net/control.h"
 
 #include "core/alloc.h"
+#include "net/acceptor.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/listener.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@
 struct rds_control {
 	struct rds_loop *loop;
 	char *path;
-	struct evconnlistener *listener;
+	struct rds_acceptor *acceptor;
 	struct client *clients;
 	rds_control_fn answer;
 	void *ctx;
@@ -79,16 +79,13 @@ static void on_request(struct bufferevent *bev, void *arg)
 	free(line);
 }
 
-static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
-                          struct sockaddr *addr, int len, void *arg)
+static void on_connection(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
-	struct rds_control *control = arg;
+	struct rds_control *control = ctx;
 	struct bufferevent *bev = bufferevent_socket_new(rds_loop_base(control->loop), fd,
 	                                                 BEV_OPT_CLOSE_ON_FREE);
-	(void)listener;
-	(void)addr;
-	(void)len;
+	(void)remote;
 	if (bev == NULL)
 		abort();
 	struct client *client = rds_calloc(1, sizeof *client);
@@ -146,10 +143,7 @@ int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn ans
 	control->path = rds_strdup(path);
 	control->answer = answer;
 	control->ctx = ctx;
-	control->listener = evconnlistener_new(rds_loop_base(loop), on_connection, control,
-	                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (control->listener == NULL)
-		abort();
+	control->acceptor = rds_acceptor_new(loop, fd, on_connection, control);
 	*out = control;
 	return 0;
 }
@@ -160,7 +154,7 @@ void rds_control_close(struct rds_control *control)
 		return;
 	while (control->clients != NULL)
 		client_free(control->clients);
-	evconnlistener_free(control->listener);
+	rds_acceptor_free(control->acceptor);
 	(void)unlink(control->path);
 	free(control->path);
 	free(control);
@@ -208,13 +202,16 @@ int rds_control_ask(const char *path, const char *request, unsigned timeout_ms, 
 		return rds_fail(err, RDS_ESYS, "can't make a socket: %s", strerror(errno));
 	int rc = 0;
 	char *line = rds_asprintf("%s\n", request);
+	struct timeval timeout = {.tv_sec = timeout_ms / 1000,
+	                          .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) != 0)
 		rc = errno == ENOENT || errno == ECONNREFUSED
 		             ? -RDS_ENOENT
-		             : rds_fail(err, RDS_ESYS, "%s: can't connect: %s", path, strerror(errno));
+		             : rds_fail(err, RDS_ESYS, "can't reach the control socket: %s", strerror(errno));
 	else if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line) ||
 	         (*answer = read_answer(fd, timeout_ms)) == NULL)
-		rc = rds_fail(err, RDS_ESYS, "%s: no answer: %s", path, strerror(errno));
+		rc = rds_fail(err, RDS_ESYS, "no answer from the control socket: %s", strerror(errno));
 	free(line);
 	(void)close(fd);
 	return rc;

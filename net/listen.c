@@ -33,6 +33,9 @@ void rds_sockaddr_get(const struct sockaddr_storage *from, struct rds_addr *out)
 		return;
 	}
 	struct sockaddr_in four;
+	*out = (struct rds_addr){0};
+	if (from->ss_family != AF_INET)
+		return;
 	memcpy(&four, from, sizeof four);
 	uint8_t b[4];
 	memcpy(b, &four.sin_addr, 4);
@@ -93,7 +96,7 @@ static size_t add_interface(const struct ifaddrs *all, const char *name, struct 
 		rds_sockaddr_get(&ss, &addr);
 		if (six && addr.ip.b[0] == 0xfe && (addr.ip.b[1] & 0xc0) == 0x80)
 			continue;
-		struct rds_bind at_ip = {.ip = addr.ip};
+		struct rds_bind at_ip = {.ip = addr.ip, .of_interface = true};
 		bind_add(out, &at_ip);
 	}
 	return out->n - before;
@@ -116,6 +119,27 @@ static int add_item(const struct ifaddrs *all, const char *item, struct rds_bind
 	                item);
 }
 
+static bool covers(const struct rds_bind *wide, const struct rds_bind *narrow)
+{
+	if (!wide->any || wide == narrow)
+		return false;
+	return rds_ip_is_none(&wide->ip) || rds_ip_is_v4(&narrow->ip);
+}
+
+// "All addresses" leaves nothing to the others: the kernel would refuse them.
+static void drop_covered(struct rds_binds *binds)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < binds->n; i++) {
+		bool covered = false;
+		for (size_t j = 0; j < binds->n; j++)
+			covered = covered || covers(&binds->items[j], &binds->items[i]);
+		if (!covered)
+			binds->items[kept++] = binds->items[i];
+	}
+	binds->n = kept;
+}
+
 int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struct rds_error *err)
 {
 	struct ifaddrs *all = NULL;
@@ -134,6 +158,7 @@ int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struc
 	freeifaddrs(all);
 	if (rc != 0)
 		rds_binds_free(out);
+	drop_covered(out);
 	return rc;
 }
 
@@ -166,15 +191,22 @@ static void read_inherited(void)
 static bool fits(int fd, enum rds_proto proto, const struct rds_bind *bind, uint16_t port)
 {
 	int type = 0;
+	int family = 0;
+	int listens = 0;
 	socklen_t len = sizeof type;
 	struct rds_addr local;
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || rds_local_addr(fd, &local) != 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 ||
+	    rds_local_addr(fd, &local) != 0)
+		return false;
+	if ((family != AF_INET && family != AF_INET6) || (proto == RDS_TCP && listens == 0))
 		return false;
 	return type == (proto == RDS_UDP ? SOCK_DGRAM : SOCK_STREAM) && local.port == port &&
 	       (bind->any ? rds_ip_is_any(&local.ip) : rds_ip_equal(&local.ip, &bind->ip));
 }
 
-static int take_inherited(enum rds_proto proto, const struct rds_bind *bind, uint16_t port)
+int rds_listen_inherited(enum rds_proto proto, const struct rds_bind *bind, uint16_t port)
 {
 	if (!inherited.read)
 		read_inherited();
@@ -238,6 +270,9 @@ static int open_socket(enum rds_proto proto, bool six, const struct rds_bind *at
 	          setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0;
 	ok = ok && (!six || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, at->any ? &no : &yes,
 	                               sizeof yes) == 0);
+	// An interface's IPv6 address may still be under test for duplicates.
+	ok = ok && (!at->of_interface ||
+	            setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes) == 0);
 	ok = ok && bind(fd, (const struct sockaddr *)&ss, len) == 0;
 	ok = ok && (proto == RDS_UDP || listen(fd, BACKLOG) == 0);
 	if (ok)
@@ -251,7 +286,7 @@ static int open_socket(enum rds_proto proto, bool six, const struct rds_bind *at
 int rds_listen(enum rds_proto proto, const struct rds_bind *bind, uint16_t port, int *fd,
                struct rds_error *err)
 {
-	*fd = take_inherited(proto, bind, port);
+	*fd = rds_listen_inherited(proto, bind, port);
 	if (*fd >= 0)
 		return 0;
 	bool six = !rds_ip_is_v4(&bind->ip);

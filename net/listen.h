@@ -10,6 +10,7 @@
 // Where to listen: one address, or with `any` all of them: ip then says whether only IPv4's.
 struct rds_bind {
 	bool any;
+	bool of_interface;
 	struct rds_ip ip;
 };
 
@@ -31,6 +32,9 @@ enum rds_proto { RDS_UDP, RDS_TCP };
 int rds_listen(enum rds_proto proto, const struct rds_bind *bind, uint16_t port, int *fd,
                struct rds_error *err) __attribute__((warn_unused_result));
 
+// Another socket handed over that fits too (IPv4's beside IPv6's): -1 if there is none.
+int rds_listen_inherited(enum rds_proto proto, const struct rds_bind *bind, uint16_t port);
+
 // Logs what was handed over and nobody asked for, and closes it. Call when all are open.
 void rds_listen_drop_unused(void);
 
@@ -42,6 +46,7 @@ struct sockaddr_storage;
 // To and from the kernel's form, which is IPv6 where `six`, else IPv4.
 uint32_t rds_sockaddr_set(struct sockaddr_storage *out, const struct rds_addr *addr, bool six,
                           unsigned scope);
+// (no address of the internet: all zero)
 void rds_sockaddr_get(const struct sockaddr_storage *from, struct rds_addr *out);
 
 #endif

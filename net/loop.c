@@ -2,6 +2,7 @@
 #include "net/loop.h"
 
 #include "core/alloc.h"
+#include "core/log.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -36,8 +37,20 @@ struct rds_waker {
 	void *ctx;
 };
 
+// libevent's own complaints, in our form.
+static void on_libevent_log(int severity, const char *text)
+{
+	static struct rds_log_limit limit;
+	uint64_t held_back;
+	if (severity >= EVENT_LOG_WARN &&
+	    rds_log_limit_pass(&limit, (uint64_t)time(NULL) * 1000, &held_back))
+		rds_log(RDS_LOG_WARN, "libevent", rds_field_text("says", text),
+		        rds_field_uint("not_logged_before", held_back));
+}
+
 int rds_loop_new(struct rds_loop **out, struct rds_error *err)
 {
+	event_set_log_callback(on_libevent_log);
 	struct event_base *base = event_base_new();
 	if (base == NULL)
 		return rds_fail(err, RDS_ESYS, "can't make an event loop: %s", strerror(errno));
@@ -169,6 +182,8 @@ struct rds_waker *rds_waker_new(struct rds_loop *loop, rds_event_fn fn, void *ct
 	waker->fn = fn;
 	waker->ctx = ctx;
 	waker->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (waker->fd < 0)
+		abort(); // without it nothing stored would ever be answered
 	waker->event =
 	        checked(event_new(loop->base, waker->fd, EV_READ | EV_PERSIST, on_wake, waker));
 	(void)event_add(waker->event, NULL);

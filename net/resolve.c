@@ -17,27 +17,14 @@ struct rds_resolver {
 	rds_resolve_fn on_result;
 	void *ctx;
 	bool closing;
+	size_t pending;
+	struct event *idle; // frees what libevent keeps asking name servers with
 };
 
 struct look_up {
 	struct rds_resolver *resolver;
 	char *name;
 };
-
-struct rds_resolver *rds_resolver_new(struct rds_loop *loop, rds_resolve_fn on_result, void *ctx)
-{
-	struct rds_resolver *resolver = rds_calloc(1, sizeof *resolver);
-	resolver->on_result = on_result;
-	resolver->ctx = ctx;
-	resolver->base = rds_loop_base(loop);
-	resolver->dns = evdns_base_new(resolver->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (resolver->dns == NULL)
-		abort();
-	// Without a usable resolv.conf there is still /etc/hosts.
-	if (evdns_base_resolv_conf_parse(resolver->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
-		(void)evdns_base_load_hosts(resolver->dns, "/etc/hosts");
-	return resolver;
-}
 
 static void on_answer(int result, struct evutil_addrinfo *addrs, void *arg)
 {
@@ -50,6 +37,41 @@ static void on_answer(int result, struct evutil_addrinfo *addrs, void *arg)
 		evutil_freeaddrinfo(addrs);
 	free(look_up->name);
 	free(look_up);
+	if (--resolver->pending == 0 && !resolver->closing)
+		event_active(resolver->idle, EV_TIMEOUT, 0);
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct rds_resolver *resolver = arg;
+	if (resolver->pending > 0 || resolver->dns == NULL)
+		return;
+	evdns_base_free(resolver->dns, 1);
+	resolver->dns = NULL;
+}
+
+struct rds_resolver *rds_resolver_new(struct rds_loop *loop, rds_resolve_fn on_result, void *ctx)
+{
+	struct rds_resolver *resolver = rds_calloc(1, sizeof *resolver);
+	resolver->on_result = on_result;
+	resolver->ctx = ctx;
+	resolver->base = rds_loop_base(loop);
+	resolver->idle = event_new(resolver->base, -1, 0, on_idle, resolver);
+	if (resolver->idle == NULL)
+		abort();
+	return resolver;
+}
+
+static void open_dns(struct rds_resolver *resolver)
+{
+	resolver->dns = evdns_base_new(resolver->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (resolver->dns == NULL)
+		abort();
+	// Without a usable resolv.conf there is still /etc/hosts.
+	if (evdns_base_resolv_conf_parse(resolver->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
+		(void)evdns_base_load_hosts(resolver->dns, "/etc/hosts");
 }
 
 void rds_resolver_look_up(struct rds_resolver *resolver, const char *name)
@@ -58,6 +80,9 @@ void rds_resolver_look_up(struct rds_resolver *resolver, const char *name)
 	struct look_up *look_up = rds_calloc(1, sizeof *look_up);
 	look_up->resolver = resolver;
 	look_up->name = rds_strdup(name);
+	if (resolver->dns == NULL)
+		open_dns(resolver);
+	resolver->pending++;
 	(void)evdns_getaddrinfo(resolver->dns, name, NULL, &hints, on_answer, look_up);
 }
 
@@ -66,8 +91,11 @@ void rds_resolver_free(struct rds_resolver *resolver)
 	if (resolver == NULL)
 		return;
 	resolver->closing = true;
-	evdns_base_free(resolver->dns, 1);
+	if (resolver->dns != NULL)
+		evdns_base_free(resolver->dns, 1);
 	// libevent ends pending look-ups by callbacks of their own, which must still run.
-	(void)event_base_loop(resolver->base, EVLOOP_NONBLOCK);
+	if (resolver->pending > 0)
+		(void)event_base_loop(resolver->base, EVLOOP_NONBLOCK);
+	event_free(resolver->idle);
 	free(resolver);
 }

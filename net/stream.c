@@ -44,6 +44,7 @@ struct rds_stream {
 	int mark;
 	enum state state;
 	enum rds_reason why;
+	bool broken;  // nothing can be sent any more
 	bool eof;     // the other side has closed its half
 	bool told;    // on_end was called
 	bool handled; // inside one of its handlers
@@ -140,6 +141,16 @@ static void settle(struct rds_stream *stream)
 		await(stream);
 }
 
+// The other side takes nothing any more. What it said before may still lie there to be read: B
+// closes without reading our offer, and its answer counts all the same (section 6).
+static void break_output(struct rds_stream *stream)
+{
+	rds_buffer_clear(&stream->out);
+	stream->broken = true;
+	if (stream->state != OPEN)
+		die(stream, RDS_WHY_RESET);
+}
+
 // Writes what it can; the rest stays in the queue.
 static void write_out(struct rds_stream *stream)
 {
@@ -150,7 +161,7 @@ static void write_out(struct rds_stream *stream)
 			continue;
 		if (n < 0) {
 			if (errno != EAGAIN && errno != EWOULDBLOCK)
-				die(stream, RDS_WHY_RESET);
+				break_output(stream);
 			return;
 		}
 		rds_buffer_drop(&stream->out, (size_t)n);
@@ -427,7 +438,7 @@ static void queue_payload(struct rds_stream *stream, struct rds_view payload)
 
 void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
 {
-	if (stream->state != OPEN)
+	if (stream->state != OPEN || stream->broken)
 		return;
 	if (stream->out.len + payload.len > RDS_CONN_QUEUE_MAX_BYTES) {
 		die(stream, RDS_WHY_SLOW_READER);
