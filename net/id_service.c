@@ -158,7 +158,12 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 		rds_rendezvous_count(service->rules, why);
 	rds_log(RDS_LOG_DEBUG, "connection ended", rds_field_addr("from", rds_stream_remote(stream)),
 	        rds_field_reason(why));
-	rds_table_remove(&service->streams_by_id, hash_id(service, id), stream);
+}
+
+static void on_gone(void *ctx, struct rds_stream *stream)
+{
+	struct rds_id_service *service = ctx;
+	rds_table_remove(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
 	rds_shares_leave(&service->shares, rds_stream_share(stream));
 }
 
@@ -225,7 +230,8 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
 	                                                      .on_proxied = on_proxied,
 	                                                      .on_request = on_request,
-	                                                      .on_end = on_stream_end};
+	                                                      .on_end = on_stream_end,
+	                                                      .on_gone = on_gone};
 	struct listener *listener = ctx;
 	struct rds_id_service *service = listener->service;
 	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);

@@ -16,6 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+// Read in one go, and frames handed over in one go: whoever talks a lot waits for its next turn.
+#define READ_BYTES     (16 * 1024)
+#define FRAMES_AT_ONCE 32
+
 enum state {
 	OPEN,
 	FLUSHING,  // closed by us: what was sent has to go out
@@ -44,6 +48,7 @@ struct rds_stream {
 	int mark;
 	enum state state;
 	enum rds_reason why;
+	bool more;    // whole frames may wait in `in`: for its next turn
 	bool broken;  // nothing can be sent any more
 	bool eof;     // the other side has closed its half
 	bool told;    // on_end was called
@@ -101,7 +106,7 @@ static void await(struct rds_stream *stream)
 {
 	uint64_t now_ms = rds_loop_now_ms(stream->loop);
 	uint64_t deadline = deadline_ms(stream);
-	uint64_t left = now_ms < deadline ? deadline - now_ms : 0;
+	uint64_t left = now_ms < deadline && !stream->more ? deadline - now_ms : 0;
 	struct timeval timeout = {.tv_sec = (time_t)(left / 1000),
 	                          .tv_usec = (suseconds_t)(left % 1000) * 1000};
 	if (!stream->eof)
@@ -122,23 +127,6 @@ static void check_time(struct rds_stream *stream)
 		stream->unanswered++;
 		rds_stream_send(stream, rds_view_of(NULL, 0));
 	}
-}
-
-// What follows from the state, after each handler: nothing of ours is on the stack now.
-static void settle(struct rds_stream *stream)
-{
-	if (stream->state == FLUSHING && stream->out.len == 0) {
-		(void)shutdown(stream->fd, SHUT_WR);
-		enter(stream, stream->eof ? DEAD : LINGERING);
-	}
-	if (stream->state != OPEN && !stream->told) {
-		stream->told = true;
-		stream->callbacks->on_end(stream->ctx, stream, stream->why);
-	}
-	if (stream->state == DEAD)
-		rds_stream_free(stream);
-	else
-		await(stream);
 }
 
 // The other side takes nothing any more. What it said before may still lie there to be read: B
@@ -168,12 +156,32 @@ static void write_out(struct rds_stream *stream)
 	}
 }
 
+// What follows from the state, after each handler: nothing of ours is on the stack now.
+static void settle(struct rds_stream *stream)
+{
+	if (stream->state != DEAD)
+		write_out(stream);
+	if (stream->state == FLUSHING && stream->out.len == 0) {
+		(void)shutdown(stream->fd, SHUT_WR);
+		enter(stream, stream->eof ? DEAD : LINGERING);
+	}
+	if (stream->state != OPEN && !stream->told) {
+		stream->told = true;
+		stream->callbacks->on_end(stream->ctx, stream, stream->why);
+	}
+	if (stream->state == DEAD) {
+		stream->callbacks->on_gone(stream->ctx, stream);
+		rds_stream_free(stream);
+	} else {
+		await(stream);
+	}
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	struct rds_stream *stream = arg;
-	if ((what & EV_WRITE) != 0)
-		write_out(stream);
+	(void)what;
 	check_time(stream);
 	settle(stream);
 }
@@ -223,8 +231,11 @@ static long decode_frame(const uint8_t *bytes, size_t len, struct rds_view *payl
 static size_t deliver(struct rds_stream *stream, const uint8_t *bytes, size_t len)
 {
 	size_t used = 0;
-	while (stream->state == OPEN) {
+	for (int frames = 0; stream->state == OPEN; frames++) {
 		struct rds_view payload;
+		stream->more = frames == FRAMES_AT_ONCE && used < len;
+		if (stream->more || used == len)
+			return used;
 		long n = decode_frame(bytes + used, len - used, &payload);
 		if (n == 0)
 			return used;
@@ -255,7 +266,6 @@ static void take_ws_bytes(struct rds_stream *stream, const uint8_t *bytes, size_
 {
 	if (!rds_ws_receive(stream->ws, bytes, len))
 		rds_stream_close(stream, RDS_WHY_EOF);
-	write_out(stream);
 }
 
 static void open_websocket(struct rds_stream *stream, const struct rds_ws_request *request)
@@ -361,7 +371,7 @@ static void take_eof(struct rds_stream *stream)
 static void read_in(struct rds_stream *stream)
 {
 	uint8_t *scratch = rds_loop_scratch(stream->loop);
-	ssize_t n = recv(stream->fd, scratch, RDS_LOOP_SCRATCH_BYTES, 0);
+	ssize_t n = recv(stream->fd, scratch, READ_BYTES, 0);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
 	if (n < 0)
@@ -377,7 +387,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	struct rds_stream *stream = arg;
 	stream->handled = true;
-	if ((what & EV_READ) != 0)
+	if (stream->more)
+		take_bytes(stream, NULL, 0);
+	else if ((what & EV_READ) != 0)
 		read_in(stream);
 	check_time(stream);
 	stream->handled = false;
@@ -447,6 +459,8 @@ void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
 	}
 	queue_payload(stream, payload);
 	stream->sent_ms = rds_loop_now_ms(stream->loop);
+	if (stream->handled)
+		return; // all that is said in this turn goes out at its end
 	write_out(stream);
 	if (stream->out.len > 0 || stream->state != OPEN)
 		settle_soon(stream);

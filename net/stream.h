@@ -24,8 +24,10 @@ struct rds_stream_callbacks {
 	void (*on_request)(void *ctx, struct rds_stream *stream,
 	                   const struct rds_ws_request *request);
 	// No payload will come any more. Called once, never from inside another call into the
-	// stream; the stream frees itself after it, in its own time.
+	// stream, which stays for as long as its last bytes take to go out.
 	void (*on_end)(void *ctx, struct rds_stream *stream, enum rds_reason why);
+	// The stream is about to free itself.
+	void (*on_gone)(void *ctx, struct rds_stream *stream);
 };
 
 // Takes fd. callbacks and ctx are borrowed for the stream's life.
@@ -64,7 +66,7 @@ void rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec);
 // How many payloads have come, the current one included.
 uint64_t rds_stream_payloads(const struct rds_stream *stream);
 
-// Closes and frees at once, without on_end: for the end of the process.
+// Closes and frees at once, without on_end and on_gone: for the end of the process.
 void rds_stream_free(struct rds_stream *stream);
 
 uint64_t rds_stream_id(const struct rds_stream *stream);

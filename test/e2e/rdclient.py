@@ -137,12 +137,16 @@ class Connection:
             self.reader.feed(data)
         return payload
 
+    def recv_answer(self) -> bytes | None:
+        """The next payload; one offer of a secure channel is skipped."""
+        payload = self.recv_payload()
+        skip = self.offer_may_come and payload and rdwire.decode(payload).kind == "KeyExchange"
+        self.offer_may_come = False
+        return self.recv_payload() if skip else payload
+
     def recv(self) -> Message | None:
         """The next message; one offer of a secure channel is skipped. None at the end of the connection."""
-        payload = self.recv_payload()
-        skip = self.offer_may_come and payload is not None and rdwire.decode(payload).kind == "KeyExchange"
-        self.offer_may_come = False
-        payload = self.recv_payload() if skip else payload
+        payload = self.recv_answer()
         return None if payload is None else rdwire.decode(payload)
 
     def expect(self, kind: str) -> Message:

@@ -48,9 +48,13 @@ any_cut_on_21116 = pytest.mark.parametrize("send", [*CUTS, after_a_heartbeat], i
 
 
 def answer_cut(b: UdpPeer, send: Sender, payload: bytes) -> Connection:
-    """B's answer on a new connection, cut so."""
+    """B's answer on a new connection, cut so. In many segments, its end must wait for them: closing with the offer
+    unread would drop those that are still to go out.
+    """
     connection = Connection(b.target.id_port, b.source)
     send(connection, payload)
+    connection.end_sending()
+    connection.expect_closed()
     connection.close()
     return connection
 

@@ -73,7 +73,7 @@ def test_five_hundred_peers_two_hundred_punches(lab: Lab) -> None:
 def ask_unknown(a: Controller) -> bool:
     for _ in range(20):
         a.punch("nobody-at-all")
-    payloads = [a.recv_payload() for _ in range(20)]
+    payloads = [a.recv_answer() for _ in range(20)]
     return payloads == [rdwire.encode("PunchHoleResponse")] * 20
 
 

@@ -82,7 +82,7 @@ def test_unknown_id(id_site: Target, lab: Lab, peer_id: str) -> None:
     """An id neither registered nor on file: ID_NOT_EXIST, which is an empty member."""
     a = lab.controller(id_site)
     a.punch(peer_id)
-    assert a.recv_payload() == rdwire.encode("PunchHoleResponse")
+    assert a.recv_answer() == rdwire.encode("PunchHoleResponse")
 
 
 def test_ids_are_compared_whole(id_site: Target, lab: Lab) -> None:
@@ -216,7 +216,7 @@ def test_heartbeat_over_tcp(id_site: Target, lab: Lab) -> None:
     connection = lab.connection(id_site.id_port)
     connection.send_raw(rdwire.frame(b""))
     connection.send("TestNatRequest")
-    payload = connection.recv_payload()
+    payload = connection.recv_answer()
     while payload == b"":
         payload = connection.recv_payload()
     assert payload is not None and rdwire.decode(payload).kind == "TestNatResponse"
@@ -267,16 +267,6 @@ def test_probe_without_a_byte(lab: Lab) -> None:
 
 
 # --- not yet --------------------------------------------------------------------------------------------------------
-
-
-def test_registration_over_tcp_is_not_supported(id_site: Target, lab: Lab) -> None:
-    """RegisterPk over TCP is answered NOT_SUPPORT, as the free hbbs does, and registers nobody."""
-    connection = lab.connection(id_site.id_port)
-    connection.send("RegisterPk", id="ridge-042", uuid=b"machine-0", pk=bytes(32))
-    answer: Message = connection.expect("RegisterPkResponse")
-    assert answer["result"] == rdwire.Result.NOT_SUPPORT
-    late: UdpPeer = lab.peer(id_site, "ridge-042")
-    assert late.register_peer() is True
 
 
 def test_server_outlives_it_all(lab: Lab) -> None:
