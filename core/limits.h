@@ -36,6 +36,10 @@
 #define RDS_WAITS        20000
 #define RDS_WAITS_PER_IP 1000
 
+// What is remembered of attempts to connect (some 300 bytes each) and of refused registrations.
+#define RDS_LEDGER_ATTEMPTS 2000
+#define RDS_REFUSED         256
+
 // Registrations on their way to the disk: at a few hundred bytes each, and at the speed of a
 // slow disk, some seconds of work.
 #define RDS_STORES_PENDING 65536

@@ -35,6 +35,10 @@
 	X(ID_INVALID, "id-invalid", "an id too long, or with bytes that ids can't have")    \
 	X(ID_TAKEN, "id-taken", "a change to an id that another machine has")               \
 	X(NEW_ID_INVALID, "new-id-invalid", "a change to an id of a form that ids can't have") \
+	X(NOT_ENROLLED, "not-enrolled", "a new id where none are taken (enrol = closed)")    \
+	X(AWAITS_APPROVAL, "awaits-approval", "an id that waits for approval")              \
+	X(BANNED, "banned", "an id that the administrator has banned")                      \
+	X(NOT_ALLOWED, "not-allowed", "the administrator has banned or forgotten the id")   \
 	X(UUID_MISMATCH, "uuid-mismatch", "an id on file with another uuid")                \
 	X(PK_AND_IP_DIFFER, "pk-and-ip-differ", "both the public key and the IP are new")   \
 	X(ID_TOO_FREQUENT, "id-too-frequent", "too many tries for one id")                  \

@@ -6,6 +6,9 @@
 #include "core/addr.h"
 #include "core/table.h"
 
+// Whether a machine may use its id.
+enum rds_peer_state { RDS_PEER_APPROVED, RDS_PEER_PENDING, RDS_PEER_BANNED };
+
 // Where a datagram came from and where answers go: the remote address, and a handle for the
 // local socket and address (0: the kernel chooses), which only the sender of datagrams reads.
 struct rds_path {
@@ -24,6 +27,7 @@ struct rds_peer {
 	uint16_t uuid_len;
 	uint16_t pk_len;
 	uint8_t id_len;
+	enum rds_peer_state state : 8;
 	bool on_file : 1; // its row is safely on disk; false only while the first store is pending
 	bool renaming : 1; // its id, or the change to it, is on its way to the disk
 	bool proven : 1;  // path was confirmed by a RegisterPk with the right uuid
@@ -69,6 +73,9 @@ struct rds_peer *rds_registry_set_pk(struct rds_registry *registry, struct rds_p
 
 // Takes the peer out and frees it.
 void rds_registry_remove(struct rds_registry *registry, struct rds_peer *peer);
+
+// Walks over all peers in no order: *at = 0 to start; NULL ends.
+const struct rds_peer *rds_registry_next(const struct rds_registry *registry, size_t *at);
 
 size_t rds_registry_count(const struct rds_registry *registry);
 

@@ -40,7 +40,17 @@ struct rds_host {
 	int (*store)(void *ctx, const struct rds_peer_row *row, uint64_t ticket);
 	// As rds_store_rename.
 	int (*rename)(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket);
+	// As rds_store_set_state and rds_store_forget.
+	int (*set_state)(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket);
+	int (*forget)(void *ctx, struct rds_view id, uint64_t ticket);
 	struct rds_key_hooks keys;
+};
+
+// Which new ids are taken.
+enum rds_enrol {
+	RDS_ENROL_OPEN,    // all
+	RDS_ENROL_APPROVE, // all, but the administrator has to approve them
+	RDS_ENROL_CLOSED,  // none
 };
 
 // Everything is borrowed for the life of the rules.
@@ -49,6 +59,7 @@ struct rds_rendezvous_config {
 	const struct rds_cidr *lan;
 	size_t n_lan;
 	bool always_use_relay;
+	enum rds_enrol enrol;
 	const struct rds_view *relays; // handed out in turn
 	size_t n_relays;
 	int32_t serial; // of rendezvous_servers

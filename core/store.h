@@ -7,9 +7,7 @@
 
 #include "core/addr.h"
 #include "core/error.h"
-
-// Whether a machine may use its id. Kept in a table of ours: a row that hbbs made is approved.
-enum rds_peer_state { RDS_PEER_APPROVED, RDS_PEER_PENDING, RDS_PEER_BANNED };
+#include "core/registry.h"
 
 // A peer as the file has it; views borrow.
 struct rds_peer_row {
@@ -17,7 +15,7 @@ struct rds_peer_row {
 	struct rds_view uuid;
 	struct rds_view pk;
 	struct rds_ip ip; // none: the row names no address
-	enum rds_peer_state state;
+	enum rds_peer_state state; // in a table of ours: a row that hbbs made is approved
 };
 
 // A write that has ended: safely on disk, or not at all.

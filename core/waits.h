@@ -17,6 +17,7 @@ struct rds_wait {
 	struct rds_addr addr; // A's
 	enum rds_wait_kind kind;
 	unsigned asked; // how often A has asked the same
+	uint64_t attempt; // its number in the ledger
 	uint8_t id_len;
 	uint8_t id[RDS_ID_MAX_BYTES]; // whom A asked for
 };
@@ -44,6 +45,9 @@ struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
 // a relay; for a punch it is nobody's. NULL: nobody waits.
 struct rds_wait *rds_waits_find(const struct rds_waits *waits, const struct rds_addr *addr,
                                 enum rds_wait_kind kind, struct rds_view id);
+
+// What conn waits for; NULL: nothing.
+struct rds_wait *rds_waits_of_conn(const struct rds_waits *waits, uint64_t conn);
 
 // The answer has been given: takes wait out and frees it.
 void rds_waits_end(struct rds_waits *waits, struct rds_wait *wait);

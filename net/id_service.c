@@ -91,6 +91,18 @@ static int rename_row(void *ctx, struct rds_view old_id, struct rds_view new_id,
 	return rds_store_rename(service->store, old_id, new_id, ticket);
 }
 
+static int set_state(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket)
+{
+	struct rds_id_service *service = ctx;
+	return rds_store_set_state(service->store, id, state, ticket);
+}
+
+static int forget_row(void *ctx, struct rds_view id, uint64_t ticket)
+{
+	struct rds_id_service *service = ctx;
+	return rds_store_forget(service->store, id, ticket);
+}
+
 static int store_row(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 {
 	struct rds_id_service *service = ctx;
@@ -276,6 +288,8 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	                        .keep_conn = keep_conn,
 	                        .store = store_row,
 	                        .rename = rename_row,
+	                        .set_state = set_state,
+	                        .forget = forget_row,
 	                        .keys = *keys};
 	struct rds_udp_callbacks callbacks = {
 	        .ctx = service, .on_datagram = on_datagram, .on_dropped = on_dropped};
