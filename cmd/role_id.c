@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 
-#define DATABASE "db_v2.sqlite3"
-
 static void add_udp(struct role *role, int fd)
 {
 	rds_id_service_add_udp(role->id, fd,
@@ -123,6 +121,7 @@ static struct rds_rendezvous_config rules_config(const struct role *role)
 	        .seed = role->seed,
 	        .lan = role->lan.items,
 	        .n_lan = role->lan.n,
+	        .enrol = (enum rds_enrol)rds_settings_number(s, RDS_SET_ENROL),
 	        .always_use_relay = rds_settings_number(s, RDS_SET_ALWAYS_USE_RELAY) != 0,
 	        .relays = role->relay_views,
 	        .n_relays = role->relay_names.n,
@@ -148,7 +147,7 @@ static char *database_path(const struct role *role)
 	if (strncmp(text, scheme, sizeof scheme - 1) == 0)
 		text += sizeof scheme - 1;
 	return text[0] != '\0' ? rds_strdup(text)
-	                       : rds_asprintf("%s/" DATABASE, rds_datadir_path(role->dir));
+	                       : rds_asprintf("%s/" RDS_DATABASE_FILE, rds_datadir_path(role->dir));
 }
 
 int role_id_start(struct role *role, struct rds_error *err)
@@ -169,7 +168,7 @@ int role_id_start(struct role *role, struct rds_error *err)
 	char *path = database_path(role);
 	// A new one belongs to the directory's owner, whoever starts the server first.
 	if (rds_settings_text(settings, RDS_SET_DB_URL)[0] == '\0')
-		rc = rds_datadir_write(role->dir, DATABASE, 0600, RDS_WRITE_NEW, rds_view_of("", 0),
+		rc = rds_datadir_write(role->dir, RDS_DATABASE_FILE, 0600, RDS_WRITE_NEW, rds_view_of("", 0),
 		                       err);
 	if (rc == -RDS_EEXIST)
 		rc = 0;

@@ -7,11 +7,14 @@
 #include "conf/client_conf.h"
 #include "keys/secure_channel.h"
 #include "core/log.h"
+#include "core/limits.h"
 #include "net/control.h"
 #include "net/id_service.h"
 #include "net/listen.h"
 #include "net/relay.h"
 #include "net/resolve.h"
+
+#define RDS_DATABASE_FILE "db_v2.sqlite3"
 
 // A control socket and which role it speaks for.
 struct role_control {
@@ -71,6 +74,10 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 typedef void (*role_add_fn)(struct role *role, int fd);
 int role_listen(struct role *role, const char *name, enum rds_proto proto, uint16_t port,
                 role_add_fn add, struct rds_error *err);
+
+// role_control_id.c: answers the ID server's own commands; NULL: there is no such command.
+struct cJSON;
+struct cJSON *role_control_id(const struct role *role, const char *command, const char *words);
 
 // role_control.c
 int role_lock(struct role *role, struct rds_error *err);

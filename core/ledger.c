@@ -60,6 +60,15 @@ void rds_attempt_step(struct rds_attempt *attempt, uint64_t now_ms, enum rds_ste
 	attempt->steps[attempt->n_steps++].after_ms = (uint32_t)(now_ms - attempt->at_ms);
 }
 
+void rds_attempt_session(struct rds_attempt *attempt, struct rds_view uuid)
+{
+	if (attempt == NULL || uuid.len == 0)
+		return;
+	size_t len = uuid.len < sizeof attempt->uuid - 1 ? uuid.len : sizeof attempt->uuid - 1;
+	memset(attempt->uuid, 0, sizeof attempt->uuid);
+	memcpy(attempt->uuid, uuid.data, len);
+}
+
 const struct rds_attempt *rds_ledger_next(const struct rds_ledger *ledger, uint64_t *at)
 {
 	uint64_t number = ledger->last - *at;

@@ -62,6 +62,9 @@ struct rds_attempt *rds_ledger_find(const struct rds_ledger *ledger, uint64_t nu
 struct rds_attempt *rds_ledger_last(const struct rds_ledger *ledger, const struct rds_addr *from,
                                     struct rds_view id);
 
+// The short form of its relay session's uuid, by which the relay's log names it too.
+void rds_attempt_session(struct rds_attempt *attempt, struct rds_view uuid);
+
 // Adds a step, if there is room for one more. attempt may be NULL.
 void rds_attempt_step(struct rds_attempt *attempt, uint64_t now_ms, enum rds_step step);
 

@@ -29,6 +29,7 @@ struct rds_peer {
 	uint8_t id_len;
 	enum rds_peer_state state : 8;
 	bool on_file : 1; // its row is safely on disk; false only while the first store is pending
+	bool away : 1;     // has left since it was last seen
 	bool renaming : 1; // its id, or the change to it, is on its way to the disk
 	bool proven : 1;  // path was confirmed by a RegisterPk with the right uuid
 	uint8_t bytes[];  // id, uuid, pk

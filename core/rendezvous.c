@@ -187,7 +187,8 @@ enum rds_reason rendezvous_state_reason(enum rds_peer_state state)
 
 bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms)
 {
-	return peer->conn != 0 || (peer->seen_ms != 0 && now_ms - peer->seen_ms < RDS_ONLINE_MS);
+	return peer->conn != 0 ||
+	       (!peer->away && peer->seen_ms != 0 && now_ms - peer->seen_ms < RDS_ONLINE_MS);
 }
 
 struct rds_peer *rendezvous_find(const struct rds_rendezvous *rules, struct rds_view id)

@@ -24,7 +24,7 @@ void rendezvous_unregister(struct rds_rendezvous *rules, struct rds_peer *peer)
 	if (peer->conn != 0)
 		rds_table_remove(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
 	peer->conn = 0;
-	peer->seen_ms = 0;
+	peer->away = true;
 	peer->proven = false;
 }
 
@@ -47,6 +47,7 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
 	peer->path = from->path;
 	if (from->conn == 0) {
 		peer->seen_ms = now_ms;
+		peer->away = false;
 		peer->proven = true;
 		return;
 	}
@@ -55,6 +56,7 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
 		return; // it closed while its row was on its way to the disk
 	peer->conn = from->conn;
 	peer->seen_ms = now_ms;
+	peer->away = false;
 	rds_table_insert(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
 }
 
@@ -76,6 +78,7 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 		               rds_addr_equal(&peer->path.remote, &in->from->path.remote);
 		peer->path = in->from->path;
 		peer->seen_ms = in->now_ms;
+		peer->away = false;
 	}
 	answer.member.register_peer_response.request_pk = !known || (prove && !peer->proven);
 	if (known || rendezvous_may_answer(rules, in))

@@ -186,20 +186,11 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 		send_punch_hole(rules, in, peer, wait, route.must_relay);
 }
 
-// The short form by which the relay's log names a session too.
-static void note_uuid(struct rds_attempt *attempt, struct rds_view uuid)
-{
-	size_t len = uuid.len < sizeof attempt->uuid - 1 ? uuid.len : sizeof attempt->uuid - 1;
-	memset(attempt->uuid, 0, sizeof attempt->uuid);
-	if (len > 0)
-		memcpy(attempt->uuid, uuid.data, len);
-}
-
 void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	struct rds_view id = rds_get(in->msg->member.request_relay.id);
 	struct rds_attempt *attempt = note_asked(rules, in, id);
-	note_uuid(attempt, rds_get(in->msg->member.request_relay.uuid));
+	rds_attempt_session(attempt, rds_get(in->msg->member.request_relay.uuid));
 	const struct rds_peer *peer = rendezvous_find(rules, id);
 	if (peer == NULL || id.len > RDS_ID_MAX_BYTES) {
 		note_refused(attempt, RDS_WHY_ID_UNKNOWN, NULL);

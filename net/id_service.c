@@ -384,6 +384,16 @@ void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sh
 	add_listener(service, fd, RDS_DOOR_WEBSOCKET, sha1);
 }
 
+struct rds_rendezvous *rds_id_service_rules(const struct rds_id_service *service)
+{
+	return service->rules;
+}
+
+int rds_id_service_backup(struct rds_id_service *service, const char *path, struct rds_error *err)
+{
+	return rds_store_backup(service->store, path, err);
+}
+
 void rds_id_service_status(const struct rds_id_service *service, struct rds_id_status *out)
 {
 	out->rules = rds_rendezvous_status(service->rules);
