@@ -47,8 +47,6 @@ static void add_option(struct option_tables *tables, const char *name, char lett
 static void make_tables(const struct rds_cli *cli, struct option_tables *tables)
 {
 	*tables = (struct option_tables){.letters = ":"};
-	if (cli->words_end_options)
-		memcpy(tables->letters, "+:", 3); // getopt stops at the first word
 	for (int i = 0; i < RDS_SET_COUNT; i++) {
 		const struct rds_setting_row *row = rds_setting_row((enum rds_setting)i);
 		if (takes(cli, (enum rds_setting)i))

@@ -22,7 +22,6 @@ struct rds_cli {
 	bool port_is_relay_port; // hbbr's own --port
 	const struct rds_cli_option *options;
 	size_t n_options;
-	bool words_end_options; // what follows the first word is that word's own
 	const char *after; // more lines for --help; may be NULL
 };
 

@@ -37,7 +37,7 @@ static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const c
 }
 
 // The words of a command as one line. NULL if one of them can't be part of it.
-static char *join(int n, char **words)
+static char *join(int n, char **words, bool online)
 {
 	char *line = rds_strdup("");
 	for (int i = 0; i < n && line != NULL; i++) {
@@ -47,20 +47,26 @@ static char *join(int n, char **words)
 		free(line);
 		line = longer;
 	}
+	if (online && line != NULL) {
+		char *longer = rds_asprintf("%s --online", line);
+		free(line);
+		line = longer;
+	}
 	return line;
 }
 
 int cmd_ctl(int argc, char **argv)
 {
-	static const struct rds_cli_option options[] = {{"json", 0, NULL, "answer in JSON"}};
+	static const struct rds_cli_option options[] = {
+	        {"json", 0, NULL, "answer in JSON"},
+	        {"online", 0, NULL, "peers: only those that are online"}};
 	static const struct rds_cli cli = {
 	        .name = "rdsrv ctl",
 	        .arguments = "[options] id|relay COMMAND [ARGUMENT]",
 	        .about = "Asks a running server, or tells it something.",
 	        .takes = RDS_FOR_CTL,
 	        .options = options,
-	        .n_options = 1,
-	        .words_end_options = true,
+	        .n_options = 2,
 	        .after = "\nid and relay:\n"
 	                 "  status                     what it is and does\n"
 	                 "  settings                   its effective settings\n"
@@ -77,19 +83,13 @@ int cmd_ctl(int argc, char **argv)
 	if (rds_act_parse(&cli, argc, argv, &act, &code)) {
 		char **words = argv + act.result.first_argument;
 		int n = argc - act.result.first_argument;
-		bool as_json = act.result.values[0] != NULL;
-		// Where people put it, too: behind the command.
-		if (n > 2 && strcmp(words[n - 1], "--json") == 0) {
-			as_json = true;
-			n--;
-		}
-		char *line = n < 2 ? NULL : join(n - 1, words + 1);
+		char *line = n < 2 ? NULL : join(n - 1, words + 1, act.result.values[1] != NULL);
 		if (line == NULL || (strcmp(words[0], "id") != 0 && strcmp(words[0], "relay") != 0)) {
 			(void)fprintf(stderr, "usage: %s %s; see %s --help\n", cli.name, cli.arguments,
 			              cli.name);
 			code = RDS_EXIT_USAGE;
 		} else if (rds_act_find(&cli, act.settings, &act.dir, &code)) {
-			code = ask(&cli, act.dir, words[0], line, as_json);
+			code = ask(&cli, act.dir, words[0], line, act.result.values[0] != NULL);
 		}
 		free(line);
 	}

@@ -39,7 +39,7 @@ ROLES = ("id", "relay", "serve")
 COMMANDS = {
     "keygen": ("rdsrv", "keygen"),
     "export-conf": ("rdsrv", "export-conf", "--id-server", "id.example"),
-    "ctl": ("rdsrv", "ctl", "id", "status"),
+    "ctl": ("rdsrv", "ctl", "id", "status", "--json"),
     "hbbs -g": ("hbbs", "-g"),
 }
 
@@ -339,7 +339,7 @@ def test_relative_and_linked_directories(lab: Lab) -> None:
     (lab.tmp_path / "link").symlink_to(data)
     server = start(lab, "id", lab.tmp_path, "--data-dir", "data")
     for path in ("link", "data/", "./link/../data"):
-        done = rdsrv("ctl", "--data-dir", path, "id", "status", cwd=lab.tmp_path)
+        done = rdsrv("ctl", "--json", "--data-dir", path, "id", "status", cwd=lab.tmp_path)
         assert done.returncode == 0 and json.loads(done.stdout)["pid"] == server.pid
 
 
