@@ -75,7 +75,7 @@ int cmd_ctl(int argc, char **argv)
 	                 "  recent [ID]                the last attempts to connect, and why they failed\n"
 	                 "  approve|ban|unban|forget ID\n"
 	                 "  blocked                    who may not be here, refused registrations\n"
-	                 "  always-use-relay [on|off]\n"
+	                 "  always-use-relay [on|off], relays [LIST]\n"
 	                 "  backup DIR                 database, keys and settings to a new directory\n",
 	};
 	struct rds_act act;

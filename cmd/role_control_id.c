@@ -60,7 +60,7 @@ static void list_peer(void *ctx, const struct rds_peer_info *info)
 		add_peer(listing->role, rds_json_item(listing->array), info);
 }
 
-static cJSON *peers(const struct role *role, const char *words)
+static cJSON *peers(struct role *role, const char *words)
 {
 	cJSON *json = rds_json_answer(NULL);
 	struct listing listing = {.role = role,
@@ -71,7 +71,7 @@ static cJSON *peers(const struct role *role, const char *words)
 	return json;
 }
 
-static cJSON *peer(const struct role *role, const char *words)
+static cJSON *peer(struct role *role, const char *words)
 {
 	struct rds_peer_info info;
 	if (!rds_rendezvous_peer(rds_id_service_rules(role->id), rds_loop_now_ms(role->loop),
@@ -95,17 +95,17 @@ static cJSON *set_state(const struct role *role, const char *id, enum rds_peer_s
 	                                          state));
 }
 
-static cJSON *approve(const struct role *role, const char *words)
+static cJSON *approve(struct role *role, const char *words)
 {
 	return set_state(role, words, RDS_PEER_APPROVED);
 }
 
-static cJSON *ban(const struct role *role, const char *words)
+static cJSON *ban(struct role *role, const char *words)
 {
 	return set_state(role, words, RDS_PEER_BANNED);
 }
 
-static cJSON *forget(const struct role *role, const char *words)
+static cJSON *forget(struct role *role, const char *words)
 {
 	return result_of(
 	        rds_rendezvous_forget(rds_id_service_rules(role->id), rds_view_text(words)));
@@ -131,7 +131,7 @@ static void list_banned(void *ctx, const struct rds_peer_info *info)
 }
 
 // Who may not be here, and whose registrations were refused lately.
-static cJSON *blocked(const struct role *role, const char *words)
+static cJSON *blocked(struct role *role, const char *words)
 {
 	const struct rds_refused *refused = NULL;
 	cJSON *json = rds_json_answer(NULL);
@@ -146,7 +146,7 @@ static cJSON *blocked(const struct role *role, const char *words)
 	return json;
 }
 
-static cJSON *always_use_relay(const struct role *role, const char *words)
+static cJSON *always_use_relay(struct role *role, const char *words)
 {
 	struct rds_rendezvous *rules = rds_id_service_rules(role->id);
 	bool on = false;
@@ -158,6 +158,24 @@ static cJSON *always_use_relay(const struct role *role, const char *words)
 	}
 	cJSON *json = rds_json_answer(NULL);
 	rds_json_switch(json, "always_use_relay", rds_rendezvous_always_use_relay(rules));
+	return json;
+}
+
+static cJSON *relays(struct role *role, const char *words)
+{
+	struct rds_error err;
+	if (words[0] != '\0' && role_read_relays(role, words, &err) != 0)
+		return rds_json_answer(err.text);
+	if (words[0] != '\0')
+		rds_log(RDS_LOG_INFO, "relay-servers set", rds_field_text("to", words));
+	cJSON *json = rds_json_answer(NULL);
+	cJSON *array = rds_json_array(json, "relays");
+	for (size_t i = 0; i < role->relays.n; i++) {
+		const struct rds_relay_names *relay = &role->relays.items[i];
+		cJSON *item = rds_json_item(array);
+		rds_json_bytes(item, "name", relay->name);
+		rds_json_number(item, "names_by_network", relay->n_by_net);
+	}
 	return json;
 }
 
@@ -197,7 +215,7 @@ static void add_attempt(const struct role *role, cJSON *json, const struct rds_a
 	add_verdict(role, json, attempt);
 }
 
-static cJSON *recent(const struct role *role, const char *words)
+static cJSON *recent(struct role *role, const char *words)
 {
 	const struct rds_ledger *ledger = rds_rendezvous_ledger(rds_id_service_rules(role->id));
 	cJSON *json = rds_json_answer(NULL);
@@ -261,7 +279,7 @@ static int write_settings(const struct role *role, const struct rds_datadir *to,
 }
 
 // A new directory (0700) that holds all that a server is made of.
-static cJSON *backup(const struct role *role, const char *words)
+static cJSON *backup(struct role *role, const char *words)
 {
 	struct rds_error err = {"it holds such a file already"};
 	struct rds_datadir *to = NULL;
@@ -286,17 +304,18 @@ static cJSON *backup(const struct role *role, const char *words)
 
 static const struct {
 	const char *name;
-	cJSON *(*run)(const struct role *role, const char *words);
+	cJSON *(*run)(struct role *role, const char *words);
 	bool needs_word;
 } commands[] = {
         {"peers", peers, false},     {"peer", peer, true},
         {"approve", approve, true},  {"ban", ban, true},
         {"unban", approve, true},    {"forget", forget, true},
         {"blocked", blocked, false}, {"always-use-relay", always_use_relay, false},
-        {"recent", recent, false},   {"backup", backup, true},
+        {"relays", relays, false},   {"recent", recent, false},
+        {"backup", backup, true},
 };
 
-cJSON *role_control_id(const struct role *role, const char *command, const char *words)
+cJSON *role_control_id(struct role *role, const char *command, const char *words)
 {
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
 		if (strcmp(commands[i].name, command) != 0)

@@ -5,6 +5,7 @@
 
 #include "cmd/role.h"
 #include "conf/client_conf.h"
+#include "conf/relays.h"
 #include "keys/secure_channel.h"
 #include "core/log.h"
 #include "core/limits.h"
@@ -42,8 +43,7 @@ struct role {
 	// ID server
 	struct rds_offerer *offerer; // of the secure channel; NULL: none is offered
 	struct rds_id_service *id;
-	struct rds_strings relay_names; // as they are handed out
-	struct rds_view *relay_views;
+	struct rds_relays relays; // as they are handed out
 	struct rds_strings server_names;
 	struct rds_view *server_views;
 	struct rds_cidrs trusted;
@@ -59,6 +59,8 @@ struct role {
 // role_id.c
 int role_id_start(struct role *role, struct rds_error *err);
 void role_id_stop(struct role *role);
+// Sets the relays that are handed out, from the text of relay-servers.
+int role_read_relays(struct role *role, const char *text, struct rds_error *err);
 
 // role_relay.c
 int role_relay_start(struct role *role, struct rds_error *err);
@@ -77,7 +79,7 @@ int role_listen(struct role *role, const char *name, enum rds_proto proto, uint1
 
 // role_control_id.c: answers the ID server's own commands; NULL: there is no such command.
 struct cJSON;
-struct cJSON *role_control_id(const struct role *role, const char *command, const char *words);
+struct cJSON *role_control_id(struct role *role, const char *command, const char *words);
 
 // role_control.c
 int role_lock(struct role *role, struct rds_error *err);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "conf/settings.h"
 
+#include "conf/relays.h"
 #include "core/alloc.h"
 #include "core/base64.h"
 #include "core/limits.h"
@@ -84,6 +85,7 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 {
 	struct rds_cidrs cidrs;
 	struct rds_ports ports;
+	struct rds_relays relays;
 	bool on = false;
 	int rc = 0;
 	*number = 0;
@@ -115,6 +117,11 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 		return rc;
 	case RDS_TYPE_HOSTS:
 		return rds_value_hosts(text, err);
+	case RDS_TYPE_RELAYS:
+		rc = rds_relays_parse(text, &relays, err);
+		if (rc == 0)
+			rds_relays_free(&relays);
+		return rc;
 	}
 	return -RDS_EINVAL;
 }

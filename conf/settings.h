@@ -60,6 +60,7 @@ enum rds_setting_type {
 	RDS_TYPE_CIDRS,
 	RDS_TYPE_PORTS, // a list
 	RDS_TYPE_HOSTS,
+	RDS_TYPE_RELAYS, // conf/relays.h
 };
 
 // Who takes a setting on its command line.

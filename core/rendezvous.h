@@ -8,6 +8,7 @@
 #include "core/key_hooks.h"
 #include "core/reason.h"
 #include "core/register_limits.h"
+#include "core/relay_names.h"
 #include "core/registry.h"
 #include "core/store.h"
 
@@ -60,7 +61,7 @@ struct rds_rendezvous_config {
 	size_t n_lan;
 	bool always_use_relay;
 	enum rds_enrol enrol;
-	const struct rds_view *relays; // handed out in turn
+	const struct rds_relay_names *relays; // handed out in turn
 	size_t n_relays;
 	int32_t serial; // of rendezvous_servers
 	const struct rds_view *rendezvous_servers;

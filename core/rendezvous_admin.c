@@ -159,6 +159,13 @@ const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rule
 	return rules->ledger;
 }
 
+void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,
+                               size_t n)
+{
+	rules->config.relays = relays;
+	rules->config.n_relays = n;
+}
+
 void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on)
 {
 	rules->config.always_use_relay = on;

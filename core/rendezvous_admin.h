@@ -51,6 +51,10 @@ size_t rds_rendezvous_refused(const struct rds_rendezvous *rules, const struct r
 
 const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rules);
 
+// Replaces the relays; borrowed as those of the configuration are.
+void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,
+                               size_t n);
+
 void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on);
 bool rds_rendezvous_always_use_relay(const struct rds_rendezvous *rules);
 

@@ -4,6 +4,14 @@
 
 #include <assert.h>
 
+struct rds_view rendezvous_relay_for(const struct rds_rendezvous *rules, struct rds_view named,
+                                     const struct rds_ip *ip)
+{
+	const struct rds_relay_names *ours =
+	        rds_relay_named(rules->config.relays, rules->config.n_relays, named);
+	return ours == NULL ? named : rds_relay_name_for(ours, ip);
+}
+
 // B's answer has found nobody: it may be one that came too late.
 static void note_late(struct rds_rendezvous *rules, const struct rds_incoming *in,
                       struct rds_view socket_addr, struct rds_view id)
@@ -96,7 +104,9 @@ void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_i
 		(void)rds_set(&answer->socket_addr, rds_view_of(addr, len));
 		(void)rds_set(&answer->pk, sign_id_pk(rules, rds_wait_id(wait),
 		                                      rds_get(sent->version), pk));
-		(void)rds_set(&answer->relay_server, rds_get(sent->relay_server));
+		(void)rds_set(&answer->relay_server,
+		              rendezvous_relay_for(rules, rds_get(sent->relay_server),
+		                                   &wait->addr.ip));
 		(void)rds_set(&answer->socket_addr_v6, rds_get(sent->socket_addr_v6));
 		answer->which_kind = rds_PunchHoleResponse_nat_type_tag;
 		answer->kind.nat_type = sent->nat_type;
@@ -119,7 +129,9 @@ void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incomi
 		(void)rds_set(&answer->socket_addr, rds_get(local->local_addr));
 		(void)rds_set(&answer->pk, sign_id_pk(rules, rds_wait_id(wait),
 		                                      rds_get(local->version), pk));
-		(void)rds_set(&answer->relay_server, rds_get(local->relay_server));
+		(void)rds_set(&answer->relay_server,
+		              rendezvous_relay_for(rules, rds_get(local->relay_server),
+		                                   &wait->addr.ip));
 		(void)rds_set(&answer->socket_addr_v6, rds_get(local->socket_addr_v6));
 		answer->which_kind = rds_PunchHoleResponse_is_local_tag;
 		answer->kind.is_local = true;
@@ -143,6 +155,9 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 		                    rds_get(said->uuid));
 		answer->socket_addr.size = 0;
 		answer->which_who = 0;
+		(void)rds_set(&answer->relay_server,
+		              rendezvous_relay_for(rules, rds_get(said->relay_server),
+		                                   &wait->addr.ip));
 		if (id.len > 0) {
 			answer->which_who = rds_RelayResponse_pk_tag;
 			(void)rds_set(&answer->who.pk,

@@ -130,6 +130,11 @@ void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_i
 void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_incoming *in);
 
+// The name by which a client at ip is told the relay that the other one has named: its network's,
+// where it is one of ours; else as it was named.
+struct rds_view rendezvous_relay_for(const struct rds_rendezvous *rules, struct rds_view named,
+                                     const struct rds_ip *ip);
+
 // rendezvous_query.c: section 7, NAT test and online query; section 4 point 7.
 void rendezvous_test_nat(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_online_request(struct rds_rendezvous *rules, const struct rds_incoming *in);

@@ -27,12 +27,14 @@ static void refuse_relay(struct rds_rendezvous *rules, const struct rds_incoming
 	rendezvous_reply(rules, in->from, &answer);
 }
 
-// The relay to hand out: each in turn (section 8). Empty if there is none.
-static struct rds_view next_relay(struct rds_rendezvous *rules)
+// The relay to hand out, by its name for B: each in turn (section 8). Empty if there is none.
+static struct rds_view next_relay(struct rds_rendezvous *rules, const struct rds_peer *b)
 {
-	if (rules->config.n_relays == 0)
+	const struct rds_rendezvous_config *config = &rules->config;
+	if (config->n_relays == 0)
 		return rds_view_of(NULL, 0);
-	return rules->config.relays[rules->next_relay++ % rules->config.n_relays];
+	return rds_relay_name_for(&config->relays[rules->next_relay++ % config->n_relays],
+	                          &b->path.remote.ip);
 }
 
 // How A and B stand to each other.
@@ -72,7 +74,7 @@ static void send_fetch_local_addr(struct rds_rendezvous *rules, const struct rds
 	rds_FetchLocalAddr *fetch = &msg.member.fetch_local_addr;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&fetch->socket_addr, mangle(in, wait, addr));
-	(void)rds_set(&fetch->relay_server, next_relay(rules));
+	(void)rds_set(&fetch->relay_server, next_relay(rules, peer));
 	if (wait->asked == 1)
 		(void)rds_set(&fetch->socket_addr_v6, rds_get(request->socket_addr_v6));
 	rendezvous_send_to_peer(rules, peer, &msg);
@@ -87,7 +89,7 @@ static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incom
 	rds_PunchHole *punch = &msg.member.punch_hole;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&punch->socket_addr, mangle(in, wait, addr));
-	(void)rds_set(&punch->relay_server, next_relay(rules));
+	(void)rds_set(&punch->relay_server, next_relay(rules, peer));
 	(void)rds_set(&punch->socket_addr_v6, rds_get(request->socket_addr_v6));
 	punch->nat_type = must_relay ? (int32_t)rds_NatType_SYMMETRIC : request->nat_type;
 	punch->force_relay = must_relay || request->force_relay;
@@ -216,5 +218,8 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 	rds_message msg = *in->msg;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, wait, addr));
+	(void)rds_set(&msg.member.request_relay.relay_server,
+	              rendezvous_relay_for(rules, rds_get(in->msg->member.request_relay.relay_server),
+	                                   &peer->path.remote.ip));
 	rendezvous_send_to_peer(rules, peer, &msg);
 }
