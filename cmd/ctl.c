@@ -76,6 +76,7 @@ int cmd_ctl(int argc, char **argv)
 	                 "  approve|ban|unban|forget ID\n"
 	                 "  blocked                    who may not be here, refused registrations\n"
 	                 "  always-use-relay [on|off], relays [LIST]\n"
+	                 "  reload                     read the settings anew, as SIGHUP does\n"
 	                 "  backup DIR                 database, keys and settings to a new directory\n",
 	};
 	struct rds_act act;

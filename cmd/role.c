@@ -19,8 +19,8 @@ static void on_stop(void *ctx)
 
 static void on_hangup(void *ctx)
 {
-	(void)ctx;
-	rds_log_sink_reopen();
+	struct rds_error err;
+	(void)role_reload(ctx, &err);
 }
 
 // Thousands of connections need as many descriptors: what the administrator allows is used.
@@ -208,7 +208,8 @@ int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
 {
 	struct rds_error err = {""};
 	struct rds_cli_result result;
-	struct role role = {.kind = kind, .settings = rds_settings_new()};
+	struct role role = {
+	        .kind = kind, .argc = argc, .argv = argv, .settings = rds_settings_new()};
 	role.controls[0].lock_fd = role.controls[1].lock_fd = -1;
 	int code = RDS_EXIT_USAGE;
 	int rc = rds_cli_parse(&kind->cli, argc, argv, role.settings, &result, &err);

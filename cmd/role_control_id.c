@@ -161,6 +161,13 @@ static cJSON *always_use_relay(struct role *role, const char *words)
 	return json;
 }
 
+static cJSON *reload(struct role *role, const char *words)
+{
+	struct rds_error err;
+	(void)words;
+	return rds_json_answer(role_reload(role, &err) == 0 ? NULL : err.text);
+}
+
 static cJSON *relays(struct role *role, const char *words)
 {
 	struct rds_error err;
@@ -312,7 +319,7 @@ static const struct {
         {"unban", approve, true},    {"forget", forget, true},
         {"blocked", blocked, false}, {"always-use-relay", always_use_relay, false},
         {"relays", relays, false},   {"recent", recent, false},
-        {"backup", backup, true},
+        {"backup", backup, true},    {"reload", reload, false},
 };
 
 cJSON *role_control_id(struct role *role, const char *command, const char *words)

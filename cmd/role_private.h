@@ -27,6 +27,8 @@ struct role_control {
 
 struct role {
 	const struct rds_role_kind *kind;
+	int argc;
+	char **argv;
 	struct rds_settings *settings;
 	struct rds_datadir *dir;
 	const char *dir_why;
@@ -76,6 +78,9 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 typedef void (*role_add_fn)(struct role *role, int fd);
 int role_listen(struct role *role, const char *name, enum rds_proto proto, uint16_t port,
                 role_add_fn add, struct rds_error *err);
+
+// role_reload.c. -RDS_EINVAL with *err: nothing has changed.
+int role_reload(struct role *role, struct rds_error *err);
 
 // role_control_id.c: answers the ID server's own commands; NULL: there is no such command.
 struct cJSON;

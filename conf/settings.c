@@ -184,6 +184,18 @@ void rds_settings_free(struct rds_settings *settings)
 	free(settings);
 }
 
+void rds_settings_copy(struct rds_settings *to, const struct rds_settings *from,
+                       enum rds_setting setting)
+{
+	const struct value *value = &from->values[setting];
+	free(to->values[setting].text);
+	free(to->values[setting].where);
+	to->values[setting] = (struct value){.text = rds_strdup(value->text),
+	                                     .where = rds_strdup(value->where),
+	                                     .number = value->number,
+	                                     .origin = value->origin};
+}
+
 const char *rds_settings_text(const struct rds_settings *settings, enum rds_setting setting)
 {
 	return settings->values[setting].text;

@@ -122,6 +122,10 @@ int rds_settings_read(struct rds_settings *settings, struct rds_view contents, c
 int rds_settings_read_environment(struct rds_settings *settings, char *const *environment,
                                   struct rds_error *err) __attribute__((warn_unused_result));
 
+// Takes one value, and where it comes from, over from another set.
+void rds_settings_copy(struct rds_settings *to, const struct rds_settings *from,
+                       enum rds_setting setting);
+
 // The value as text; never NULL. Borrowed.
 const char *rds_settings_text(const struct rds_settings *settings, enum rds_setting setting);
 

@@ -11,7 +11,7 @@
 static struct {
 	rds_log_sink_fn sink;
 	void *ctx;
-	enum rds_log_level most;
+	_Atomic enum rds_log_level most; // the store's thread reads it too
 } log_to;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
@@ -21,6 +21,11 @@ void rds_log_to(rds_log_sink_fn sink, void *ctx, enum rds_log_level most)
 {
 	log_to.sink = sink;
 	log_to.ctx = ctx;
+	log_to.most = most;
+}
+
+void rds_log_set_level(enum rds_log_level most)
+{
 	log_to.most = most;
 }
 

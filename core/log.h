@@ -66,6 +66,9 @@ typedef void (*rds_log_sink_fn)(void *ctx, enum rds_log_level level, const char 
 // nothing reaches it. Call before threads start.
 void rds_log_to(rds_log_sink_fn sink, void *ctx, enum rds_log_level most);
 
+// Another level from now on.
+void rds_log_set_level(enum rds_log_level most);
+
 bool rds_log_wants(enum rds_log_level level);
 
 // Hands an event to the sink; the macro appends a placeholder, which n does not count.

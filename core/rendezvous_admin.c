@@ -166,6 +166,11 @@ void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_re
 	rules->config.n_relays = n;
 }
 
+void rds_rendezvous_set_enrol(struct rds_rendezvous *rules, enum rds_enrol enrol)
+{
+	rules->config.enrol = enrol;
+}
+
 void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on)
 {
 	rules->config.always_use_relay = on;

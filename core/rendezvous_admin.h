@@ -55,6 +55,7 @@ const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rule
 void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,
                                size_t n);
 
+void rds_rendezvous_set_enrol(struct rds_rendezvous *rules, enum rds_enrol enrol);
 void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on);
 bool rds_rendezvous_always_use_relay(const struct rds_rendezvous *rules);
 
