@@ -22,8 +22,7 @@ static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const c
 		return RDS_EXIT_PROBLEM;
 	}
 	bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok"));
-	const char *error =
-	        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "error"));
+	const char *error = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "error"));
 	char *text = as_json ? cJSON_Print(answer) : NULL;
 	if (text != NULL)
 		(void)puts(text);
@@ -67,17 +66,18 @@ int cmd_ctl(int argc, char **argv)
 	        .takes = RDS_FOR_CTL,
 	        .options = options,
 	        .n_options = 2,
-	        .after = "\nid and relay:\n"
-	                 "  status                     what it is and does\n"
-	                 "  settings                   its effective settings\n"
-	                 "id:\n"
-	                 "  peers [--online], peer ID  who is on file, and where\n"
-	                 "  recent [ID]                the last attempts to connect, and why they failed\n"
-	                 "  approve|ban|unban|forget ID\n"
-	                 "  blocked                    who may not be here, refused registrations\n"
-	                 "  always-use-relay [on|off], relays [LIST]\n"
-	                 "  reload                     read the settings anew, as SIGHUP does\n"
-	                 "  backup DIR                 database, keys and settings to a new directory\n",
+	        .after =
+	                "\nid and relay:\n"
+	                "  status                     what it is and does\n"
+	                "  settings                   its effective settings\n"
+	                "id:\n"
+	                "  peers [--online], peer ID  who is on file, and where\n"
+	                "  recent [ID]                the last attempts to connect, and why\n"
+	                "  approve|ban|unban|forget ID\n"
+	                "  blocked                    who may not be here, refused registrations\n"
+	                "  always-use-relay [on|off], relays [LIST]\n"
+	                "  reload                     read the settings anew, as SIGHUP does\n"
+	                "  backup DIR                 all of it to a new directory\n",
 	};
 	struct rds_act act;
 	int code = RDS_EXIT_USAGE;
@@ -85,9 +85,10 @@ int cmd_ctl(int argc, char **argv)
 		char **words = argv + act.result.first_argument;
 		int n = argc - act.result.first_argument;
 		char *line = n < 2 ? NULL : join(n - 1, words + 1, act.result.values[1] != NULL);
-		if (line == NULL || (strcmp(words[0], "id") != 0 && strcmp(words[0], "relay") != 0)) {
-			(void)fprintf(stderr, "usage: %s %s; see %s --help\n", cli.name, cli.arguments,
-			              cli.name);
+		if (line == NULL ||
+		    (strcmp(words[0], "id") != 0 && strcmp(words[0], "relay") != 0)) {
+			(void)fprintf(stderr, "usage: %s %s; see %s --help\n", cli.name,
+			              cli.arguments, cli.name);
 			code = RDS_EXIT_USAGE;
 		} else if (rds_act_find(&cli, act.settings, &act.dir, &code)) {
 			code = ask(&cli, act.dir, words[0], line, act.result.values[0] != NULL);

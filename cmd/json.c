@@ -67,22 +67,26 @@ char *rds_json_print(const cJSON *json)
 	return checked(cJSON_PrintUnformatted(json));
 }
 
-// A scalar, or a list of them, as text. Fresh memory.
-static char *value_text(const cJSON *value)
+// A value that isn't made of others, as text. Fresh memory.
+static char *scalar_text(const cJSON *value)
 {
 	char text[2048];
 	if (cJSON_IsString(value))
-		return rds_strdup(rds_text_escape(rds_view_text(value->valuestring), text,
-		                                  sizeof text));
+		return rds_strdup(
+		        rds_text_escape(rds_view_text(value->valuestring), text, sizeof text));
 	if (cJSON_IsBool(value))
 		return rds_strdup(cJSON_IsTrue(value) ? "yes" : "no");
+	return rds_json_print(value);
+}
+
+// A scalar, or a list of them, as text. Fresh memory.
+static char *value_text(const cJSON *value)
+{
 	if (!cJSON_IsArray(value))
-		return rds_json_print(value);
+		return scalar_text(value);
 	char *list = rds_strdup("");
-	const cJSON *item = NULL;
-	cJSON_ArrayForEach(item, value)
-	{
-		char *one = value_text(item);
+	for (const cJSON *item = value->child; item != NULL; item = item->next) {
+		char *one = scalar_text(item);
 		char *longer = rds_asprintf("%s%s%s", list, list[0] == '\0' ? "" : ", ", one);
 		free(one);
 		free(list);
@@ -105,7 +109,8 @@ static void measure(const cJSON *table, int widths[COLUMNS])
 	cJSON_ArrayForEach(row, table)
 	{
 		int i = 0;
-		for (const cJSON *cell = row->child; cell != NULL && i < COLUMNS; cell = cell->next) {
+		for (const cJSON *cell = row->child; cell != NULL && i < COLUMNS;
+		     cell = cell->next) {
 			char *text = value_text(cell);
 			int width = (int)strlen(text);
 			int name = (int)strlen(cell->string);
@@ -122,14 +127,16 @@ static void show_table(const cJSON *table)
 	int widths[COLUMNS] = {0};
 	int i = 0;
 	measure(table, widths);
-	for (const cJSON *cell = table->child->child; cell != NULL && i < COLUMNS; cell = cell->next)
+	for (const cJSON *cell = table->child->child; cell != NULL && i < COLUMNS;
+	     cell = cell->next)
 		(void)printf("%-*s  ", widths[i++], cell->string);
 	(void)putchar('\n');
 	const cJSON *row = NULL;
 	cJSON_ArrayForEach(row, table)
 	{
 		i = 0;
-		for (const cJSON *cell = row->child; cell != NULL && i < COLUMNS; cell = cell->next) {
+		for (const cJSON *cell = row->child; cell != NULL && i < COLUMNS;
+		     cell = cell->next) {
 			char *text = value_text(cell);
 			(void)printf("%-*s  ", widths[i++], text);
 			free(text);
@@ -138,7 +145,8 @@ static void show_table(const cJSON *table)
 	}
 }
 
-static void show_members(const cJSON *json, int indent)
+// Answers are three objects deep at most.
+static void show_members(const cJSON *json, int indent) // NOLINT(misc-no-recursion)
 {
 	for (const cJSON *member = json->child; member != NULL; member = member->next) {
 		if (strcmp(member->string, "ok") == 0)

@@ -51,7 +51,8 @@ static void add_counters(cJSON *json, const struct rds_counters *counters)
 	cJSON *object = rds_json_object(json, "counters");
 	for (int i = 0; i < RDS_REASON_COUNT; i++)
 		if (counters->n[i] > 0)
-			rds_json_number(object, rds_reason_name((enum rds_reason)i), counters->n[i]);
+			rds_json_number(object, rds_reason_name((enum rds_reason)i),
+			                counters->n[i]);
 }
 
 static void add_id_status(cJSON *json, const struct role *role)
@@ -96,7 +97,7 @@ static void add_status(cJSON *json, const struct role_control *control)
 	rds_json_text(json, "version", RDSRV_VERSION);
 	rds_json_number(json, "pid", (uint64_t)getpid());
 	rds_json_number(json, "uptime_seconds",
-	           (rds_loop_now_ms(role->loop) - role->started_ms) / 1000);
+	                (rds_loop_now_ms(role->loop) - role->started_ms) / 1000);
 	rds_json_text(json, "data_dir", rds_datadir_path(role->dir));
 	add_key(json, role);
 	if (strcmp(control->name, "id") == 0)
@@ -113,7 +114,7 @@ static void add_settings(cJSON *json, const struct role *role)
 		char value[RDS_SETTING_MAX_BYTES + 1];
 		cJSON *one = rds_json_object(object, rds_setting_row(setting)->name);
 		rds_json_text(one, "value",
-		         rds_settings_shown(role->settings, setting, value, sizeof value));
+		              rds_settings_shown(role->settings, setting, value, sizeof value));
 		rds_json_text(one, "from", rds_settings_where(role->settings, setting));
 	}
 }
@@ -155,10 +156,11 @@ int role_control_open(struct role *role, struct rds_error *err)
 		(void)snprintf(file, sizeof file, "%s.sock", control->name);
 		rds_datadir_ref(role->dir, file, path);
 		struct rds_error why;
-		int rc = rds_control_open(role->loop, path, answer, control, &control->control, &why);
+		int rc = rds_control_open(role->loop, path, answer, control, &control->control,
+		                          &why);
 		if (rc != 0)
-			return rds_fail(err, RDS_ESYS, "%s/%s: %s", rds_datadir_path(role->dir), file,
-			                why.text);
+			return rds_fail(err, RDS_ESYS, "%s/%s: %s", rds_datadir_path(role->dir),
+			                file, why.text);
 	}
 	return 0;
 }

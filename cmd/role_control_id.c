@@ -91,8 +91,8 @@ static cJSON *result_of(int rc)
 
 static cJSON *set_state(const struct role *role, const char *id, enum rds_peer_state state)
 {
-	return result_of(rds_rendezvous_set_state(rds_id_service_rules(role->id), rds_view_text(id),
-	                                          state));
+	return result_of(
+	        rds_rendezvous_set_state(rds_id_service_rules(role->id), rds_view_text(id), state));
 }
 
 static cJSON *approve(struct role *role, const char *words)
@@ -276,7 +276,8 @@ static int write_settings(const struct role *role, const struct rds_datadir *to,
 		if (!rds_settings_is_set(role->settings, setting))
 			continue;
 		(void)rds_settings_shown(role->settings, setting, value, sizeof value);
-		char *longer = rds_asprintf("%s%s = %s\n", text, rds_setting_row(setting)->name, value);
+		char *longer =
+		        rds_asprintf("%s%s = %s\n", text, rds_setting_row(setting)->name, value);
 		free(text);
 		text = longer;
 	}

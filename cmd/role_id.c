@@ -47,8 +47,8 @@ int role_read_relays(struct role *role, const char *text, struct rds_error *err)
 		return rc;
 	if (relays.n_unreachable > 0)
 		rds_log(RDS_LOG_WARN,
-		        "not handed out as a relay: no client can reach 0.0.0.0; -r is what clients are "
-		        "told, not where the server listens",
+		        "not handed out as a relay: no client can reach 0.0.0.0; -r is what clients "
+		        "are told, not where the server listens",
 		        rds_field_text("relay_servers", text));
 	if (local[0] != '\0' && role->lan.n > 0)
 		rds_relays_add_local(&relays, role->lan.items, role->lan.n, local);
@@ -64,8 +64,8 @@ static void on_resolved(void *ctx, const char *name, const char *why)
 	(void)ctx;
 	if (why != NULL)
 		rds_log(RDS_LOG_WARN,
-		        "a relay's name does not resolve here; it is handed out all the same, since "
-		        "clients resolve it",
+		        "a relay's name does not resolve here; it is handed out all the same, "
+		        "since clients resolve it",
 		        rds_field_text("relay", name), rds_field_text("why", why));
 }
 
@@ -96,7 +96,8 @@ static void warn_of_missing_relay(const struct role *role)
 	uint16_t ours = rds_settings_port(settings, RDS_SET_RELAY_PORT);
 	if (role->relays.n == 0 && role->kind->relay && ours != 0 && ours != expected)
 		rds_log(RDS_LOG_WARN,
-		        "clients will look for the relay at another port: name it with -r HOST:PORT",
+		        "clients will look for the relay at another port: name it with -r "
+		        "HOST:PORT",
 		        rds_field_uint("they_try", expected), rds_field_uint("relay_port", ours));
 }
 
@@ -117,7 +118,8 @@ static int read_lists(struct role *role, struct rds_error *err)
 	                  &role->server_names);
 	role->server_views = views_of(&role->server_names);
 	if (rc == 0)
-		rc = role_read_relays(role, rds_settings_text(settings, RDS_SET_RELAY_SERVERS), err);
+		rc = role_read_relays(role, rds_settings_text(settings, RDS_SET_RELAY_SERVERS),
+		                      err);
 	if (rc == 0)
 		warn_of_missing_relay(role);
 	return rc;
@@ -140,10 +142,9 @@ static struct rds_rendezvous_config rules_config(const struct role *role)
 	        .rendezvous_servers = role->server_views,
 	        .n_rendezvous_servers = role->server_names.n,
 	        .software_url = url[0] == '\0' ? NULL : url,
-	        .limits = {.per_minute = (uint32_t)rds_settings_number(
-	                           s, RDS_SET_LIMIT_REGISTER_MINUTE),
-	                   .ids_per_day =
-	                           (uint32_t)rds_settings_number(s, RDS_SET_LIMIT_IDS_DAY),
+	        .limits = {.per_minute =
+	                           (uint32_t)rds_settings_number(s, RDS_SET_LIMIT_REGISTER_MINUTE),
+	                   .ids_per_day = (uint32_t)rds_settings_number(s, RDS_SET_LIMIT_IDS_DAY),
 	                   .exempt = role->exempt.items,
 	                   .n_exempt = role->exempt.n},
 	};
@@ -178,8 +179,8 @@ int role_id_start(struct role *role, struct rds_error *err)
 	char *path = database_path(role);
 	// A new one belongs to the directory's owner, whoever starts the server first.
 	if (rds_settings_text(settings, RDS_SET_DB_URL)[0] == '\0')
-		rc = rds_datadir_write(role->dir, RDS_DATABASE_FILE, 0600, RDS_WRITE_NEW, rds_view_of("", 0),
-		                       err);
+		rc = rds_datadir_write(role->dir, RDS_DATABASE_FILE, 0600, RDS_WRITE_NEW,
+		                       rds_view_of("", 0), err);
 	if (rc == -RDS_EEXIST)
 		rc = 0;
 	if (rc == 0)

@@ -26,7 +26,8 @@ static void apply_relays(struct role *role)
 	struct rds_error err;
 	const char *text = rds_settings_text(role->settings, RDS_SET_RELAY_SERVERS);
 	if (role->id != NULL && role_read_relays(role, text, &err) != 0)
-		rds_log(RDS_LOG_ERROR, "relay-servers not taken over", rds_field_text("why", err.text));
+		rds_log(RDS_LOG_ERROR, "relay-servers not taken over",
+		        rds_field_text("why", err.text));
 }
 
 static void apply_log_level(struct role *role)

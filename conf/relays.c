@@ -67,8 +67,8 @@ static int parse_relay(struct rds_relays *relays, char *text, struct rds_error *
 		return 0;
 	}
 	relays->items = rds_realloc(relays->items, relays->n + 1, sizeof *relays->items);
-	relays->items[relays->n++] = (struct rds_relay_names){
-	        .name = rds_view_text(name), .n_by_net = relays->n_by_net - first};
+	relays->items[relays->n++] = (struct rds_relay_names){.name = rds_view_text(name),
+	                                                      .n_by_net = relays->n_by_net - first};
 	return 0;
 }
 
@@ -101,8 +101,7 @@ int rds_relays_parse(const char *text, struct rds_relays *out, struct rds_error 
 void rds_relays_add_local(struct rds_relays *relays, const struct rds_cidr *nets, size_t n,
                           const char *name)
 {
-	struct rds_relay_name *all =
-	        rds_calloc(relays->n_by_net + relays->n * n, sizeof *all);
+	struct rds_relay_name *all = rds_calloc(relays->n_by_net + relays->n * n, sizeof *all);
 	size_t at = 0;
 	for (size_t i = 0; i < relays->n; i++) {
 		struct rds_relay_names *relay = &relays->items[i];

@@ -135,8 +135,8 @@ int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, co
 	int64_t number = 0;
 	struct rds_view trimmed = rds_view_trim(rds_view_text(value));
 	if (trimmed.len > RDS_SETTING_MAX_BYTES)
-		return rds_fail(err, RDS_EINVAL, "%s: the value of %s is too long (%zu bytes)", where,
-		                row->name, trimmed.len);
+		return rds_fail(err, RDS_EINVAL, "%s: the value of %s is too long (%zu bytes)",
+		                where, row->name, trimmed.len);
 	char *text = rds_strndup(trimmed.data, trimmed.len);
 	if (check(row, text, &number, &form) != 0) {
 		char shown[128];
@@ -221,25 +221,30 @@ const char *rds_settings_where(const struct rds_settings *settings, enum rds_set
 	return settings->values[setting].where;
 }
 
+// A port that was set, or what it follows; 0: off.
+static uint16_t own_or(const struct rds_settings *settings, enum rds_setting setting,
+                       int64_t followed)
+{
+	if (rds_settings_text(settings, setting)[0] != '\0')
+		return (uint16_t)rds_settings_number(settings, setting); // a number, or 0 for off
+	return (uint16_t)(followed > 0 && followed <= UINT16_MAX ? followed : 0);
+}
+
 uint16_t rds_settings_port(const struct rds_settings *settings, enum rds_setting setting)
 {
-	int64_t own = rds_settings_number(settings, setting);
-	if (rds_settings_text(settings, setting)[0] != '\0')
-		return (uint16_t)own; // a number, or 0 for off
 	int64_t n = rds_settings_number(settings, RDS_SET_PORT);
+	uint16_t relay = own_or(settings, RDS_SET_RELAY_PORT, n + 1);
 	switch (setting) {
 	case RDS_SET_NAT_PORT:
-		return (uint16_t)(n - 1);
+		return own_or(settings, setting, n - 1);
 	case RDS_SET_RELAY_PORT:
-		return (uint16_t)(n + 1);
+		return relay;
 	case RDS_SET_WEBSOCKET_PORT:
-		return (uint16_t)(n + 2);
-	case RDS_SET_RELAY_WEBSOCKET_PORT: {
-		uint16_t relay = rds_settings_port(settings, RDS_SET_RELAY_PORT);
-		return (uint16_t)(relay == 0 || relay > 65533 ? 0 : relay + 2);
-	}
+		return own_or(settings, setting, n + 2);
+	case RDS_SET_RELAY_WEBSOCKET_PORT:
+		return own_or(settings, setting, relay == 0 ? 0 : relay + 2);
 	default:
-		return 0;
+		return (uint16_t)rds_settings_number(settings, setting);
 	}
 }
 

@@ -53,10 +53,10 @@ enum rds_setting {
 enum rds_setting_type {
 	RDS_TYPE_TEXT,
 	RDS_TYPE_NUMBER,
-	RDS_TYPE_PORT,   // 1 to 65535, or "off"; empty: follows another
+	RDS_TYPE_PORT, // 1 to 65535, or "off"; empty: follows another
 	RDS_TYPE_SWITCH,
 	RDS_TYPE_CHOICE, // one of the words in `choices`
-	RDS_TYPE_BINDS, // addresses and names of interfaces
+	RDS_TYPE_BINDS,  // addresses and names of interfaces
 	RDS_TYPE_CIDRS,
 	RDS_TYPE_PORTS, // a list
 	RDS_TYPE_HOSTS,
@@ -76,13 +76,13 @@ struct rds_setting_row {
 	char letter; // 0: none
 	enum rds_setting_type type;
 	unsigned takers;
-	const char *initial;  // the default's text
-	int64_t least, most;  // of numbers
-	const char *choices;  // "a b c"
-	const char *value;    // what --help calls the value
+	const char *initial; // the default's text
+	int64_t least, most; // of numbers
+	const char *choices; // "a b c"
+	const char *value;   // what --help calls the value
 	const char *help;
-	bool bare_env;        // hbbs or hbbr read it from the environment without RDSRV_
-	bool rare;            // in the manual, not in --help
+	bool bare_env;         // hbbs or hbbr read it from the environment without RDSRV_
+	bool rare;             // in the manual, not in --help
 	const char *no_effect; // why setting it does nothing (yet); NULL: it works
 };
 

@@ -22,8 +22,8 @@ static bool has_prefix(struct rds_view name)
 static bool find_shared(struct rds_view name, enum rds_setting *out)
 {
 	if (has_prefix(name)) {
-		struct rds_view rest = rds_view_of(name.data + sizeof prefix - 1,
-		                                   name.len - (sizeof prefix - 1));
+		struct rds_view rest =
+		        rds_view_of(name.data + sizeof prefix - 1, name.len - (sizeof prefix - 1));
 		return rds_setting_find(rest, out);
 	}
 	return rds_setting_find(name, out) && rds_setting_row(*out)->bare_env;

@@ -75,9 +75,10 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
 	*out = (struct rds_cidrs){.items = rds_calloc(items.n, sizeof *out->items)};
 	for (size_t i = 0; i < items.n && rc == 0; i++) {
 		if (rds_cidr_parse(items.items[i], &out->items[out->n++]) != 0)
-			rc = rds_fail(err, RDS_EINVAL,
-			              "networks (10.0.0.0/8, fd00::/8, 192.0.2.7), which \"%s\" is not",
-			              shown(items.items[i], text_of_item));
+			rc = rds_fail(
+			        err, RDS_EINVAL,
+			        "networks (10.0.0.0/8, fd00::/8, 192.0.2.7), which \"%s\" is not",
+			        shown(items.items[i], text_of_item));
 	}
 	rds_strings_free(&items);
 	if (rc != 0)

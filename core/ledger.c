@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 struct rds_ledger {
-	uint64_t last; // number of the newest
+	uint64_t last;                                    // number of the newest
 	struct rds_attempt attempts[RDS_LEDGER_ATTEMPTS]; // by number
 };
 
@@ -33,15 +33,13 @@ struct rds_attempt *rds_ledger_add(struct rds_ledger *ledger, uint64_t now_ms,
 	return attempt;
 }
 
-struct rds_attempt *rds_ledger_find(const struct rds_ledger *ledger, uint64_t number)
+struct rds_attempt *rds_ledger_find(struct rds_ledger *ledger, uint64_t number)
 {
-	const struct rds_attempt *attempt = &ledger->attempts[number % RDS_LEDGER_ATTEMPTS];
-	// The ledger is the caller's; only looking it up is const.
-	return number != 0 && attempt->number == number ? (struct rds_attempt *)(uintptr_t)attempt
-	                                                : NULL;
+	struct rds_attempt *attempt = &ledger->attempts[number % RDS_LEDGER_ATTEMPTS];
+	return number != 0 && attempt->number == number ? attempt : NULL;
 }
 
-struct rds_attempt *rds_ledger_last(const struct rds_ledger *ledger, const struct rds_addr *from,
+struct rds_attempt *rds_ledger_last(struct rds_ledger *ledger, const struct rds_addr *from,
                                     struct rds_view id)
 {
 	uint64_t at = 0;

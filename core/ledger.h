@@ -56,10 +56,10 @@ struct rds_attempt *rds_ledger_add(struct rds_ledger *ledger, uint64_t now_ms,
                                    const struct rds_addr *from, struct rds_view id);
 
 // The attempt of that number, NULL if it has made room.
-struct rds_attempt *rds_ledger_find(const struct rds_ledger *ledger, uint64_t number);
+struct rds_attempt *rds_ledger_find(struct rds_ledger *ledger, uint64_t number);
 
 // The last attempt from that address for that id (empty: any), NULL if there is none.
-struct rds_attempt *rds_ledger_last(const struct rds_ledger *ledger, const struct rds_addr *from,
+struct rds_attempt *rds_ledger_last(struct rds_ledger *ledger, const struct rds_addr *from,
                                     struct rds_view id);
 
 // The short form of its relay session's uuid, by which the relay's log names it too.

@@ -112,7 +112,8 @@ static void put_json(struct line *line, struct rds_view v)
 		size_t n = rds_utf8_next(v, &c);
 		char one[8];
 		if (n == 0 || rds_char_is_unsafe(c)) {
-			(void)snprintf(one, sizeof one, "\\u%04x", n == 0 ? v.data[0] : (unsigned)c);
+			(void)snprintf(one, sizeof one, "\\u%04x",
+			               n == 0 ? v.data[0] : (unsigned)c);
 			put_text(line, one);
 		} else {
 			if (c == '"' || c == '\\')

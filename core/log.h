@@ -77,13 +77,13 @@ void rds_log_fields(enum rds_log_level level, const char *event, const struct rd
 
 // rds_log(RDS_LOG_INFO, "ready", rds_field_text("role", role));
 #define rds_log(level, ...) rds_log_(level, __VA_ARGS__, {0})
-#define rds_log_(level, event, ...)                                                         \
-	do {                                                                                \
-		if (rds_log_wants(level)) {                                                 \
-			const struct rds_field rds_fields_[] = {__VA_ARGS__};               \
-			rds_log_fields(level, event, rds_fields_,                           \
-			               sizeof rds_fields_ / sizeof rds_fields_[0] - 1);     \
-		}                                                                           \
+#define rds_log_(level, event, ...)                                                     \
+	do {                                                                            \
+		if (rds_log_wants(level)) {                                             \
+			const struct rds_field rds_fields_[] = {__VA_ARGS__};           \
+			rds_log_fields(level, event, rds_fields_,                       \
+			               sizeof rds_fields_ / sizeof rds_fields_[0] - 1); \
+		}                                                                       \
 	} while (0)
 
 // Writes one line, newline and NUL included, into out; what doesn't fit is cut and marked so.

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 
 #define MINUTE_MS 60000U
-#define DAY_MS (24U * 60U * MINUTE_MS)
+#define DAY_MS    (24U * 60U * MINUTE_MS)
 
 // A list of things with the time of each, oldest first. Grows to its limit and no further.
 struct recent {
 	struct recent_one {
 		uint64_t at_ms;
 		uint64_t what;
-	} *ones;
+	} * ones;
 	uint32_t n;
 	uint32_t cap;
 };

@@ -18,21 +18,21 @@ struct rds_path {
 
 // One id. Some 100 bytes and its texts; a million of them have to fit.
 struct rds_peer {
-	uint64_t seen_ms;          // last accepted registration; 0: not since the start
-	struct rds_ip ip_on_file;  // none: not known
-	struct rds_path path;      // valid if seen_ms != 0 or conn != 0
-	uint64_t conn;             // the connection that it is registered at; 0: by datagrams
-	uint32_t tries_ms[3];      // when the last tries to register it were (low 32 bits), 0: none
-	uint16_t stores_pending;   // registrations of it on their way to the disk
+	uint64_t seen_ms;         // last accepted registration; 0: not since the start
+	struct rds_ip ip_on_file; // none: not known
+	struct rds_path path;     // valid if seen_ms != 0 or conn != 0
+	uint64_t conn;            // the connection that it is registered at; 0: by datagrams
+	uint32_t tries_ms[3];     // when the last tries to register it were (low 32 bits), 0: none
+	uint16_t stores_pending;  // registrations of it on their way to the disk
 	uint16_t uuid_len;
 	uint16_t pk_len;
 	uint8_t id_len;
 	enum rds_peer_state state : 8;
-	bool on_file : 1; // its row is safely on disk; false only while the first store is pending
+	bool on_file : 1;  // its row is safely on disk; false only while the first store is pending
 	bool away : 1;     // has left since it was last seen
 	bool renaming : 1; // its id, or the change to it, is on its way to the disk
-	bool proven : 1;  // path was confirmed by a RegisterPk with the right uuid
-	uint8_t bytes[];  // id, uuid, pk
+	bool proven : 1;   // path was confirmed by a RegisterPk with the right uuid
+	uint8_t bytes[];   // id, uuid, pk
 };
 
 static inline struct rds_view rds_peer_id(const struct rds_peer *peer)

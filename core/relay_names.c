@@ -8,7 +8,8 @@ struct rds_view rds_relay_name_for(const struct rds_relay_names *relay, const st
 	const struct rds_relay_name *best = NULL;
 	for (size_t i = 0; i < relay->n_by_net; i++) {
 		const struct rds_relay_name *one = &relay->by_net[i];
-		if (rds_cidr_holds(&one->net, ip) && (best == NULL || one->net.bits > best->net.bits))
+		if (rds_cidr_holds(&one->net, ip) &&
+		    (best == NULL || one->net.bits > best->net.bits))
 			best = one;
 	}
 	return best == NULL ? relay->name : best->name;

@@ -64,19 +64,19 @@ static const struct {
 	unsigned doors;
 } handlers[] = {
 #define ROW(name, fn, doors) [rds_RendezvousMessage_##name##_tag] = {rendezvous_##fn, doors}
-        ROW(register_peer, register_peer, DOOR(UDP)),
-        ROW(register_pk, register_pk, DOOR(UDP) | DOOR_CONN),
-        ROW(punch_hole_request, punch_hole_request, DOOR_CONN),
-        ROW(punch_hole_sent, punch_hole_sent, DOOR(UDP) | DOOR_CONN),
-        ROW(local_addr, local_addr, DOOR(UDP) | DOOR_CONN),
-        ROW(request_relay, request_relay, DOOR_CONN),
-        ROW(relay_response, relay_response, DOOR_CONN),
-        ROW(test_nat_request, test_nat, DOOR_ANY),
-        ROW(online_request, online_request, DOOR(NAT) | DOOR_CONN),
-        ROW(software_update, software_update, DOOR(UDP) | DOOR_CONN),
-        ROW(health_check, health_check, DOOR_CONN),
-        ROW(http_proxy_request, http_proxy, DOOR_CONN),
-        [rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
+	ROW(register_peer, register_peer, DOOR(UDP)),
+	ROW(register_pk, register_pk, DOOR(UDP) | DOOR_CONN),
+	ROW(punch_hole_request, punch_hole_request, DOOR_CONN),
+	ROW(punch_hole_sent, punch_hole_sent, DOOR(UDP) | DOOR_CONN),
+	ROW(local_addr, local_addr, DOOR(UDP) | DOOR_CONN),
+	ROW(request_relay, request_relay, DOOR_CONN),
+	ROW(relay_response, relay_response, DOOR_CONN),
+	ROW(test_nat_request, test_nat, DOOR_ANY),
+	ROW(online_request, online_request, DOOR(NAT) | DOOR_CONN),
+	ROW(software_update, software_update, DOOR(UDP) | DOOR_CONN),
+	ROW(health_check, health_check, DOOR_CONN),
+	ROW(http_proxy_request, http_proxy, DOOR_CONN),
+	[rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
 #undef ROW
 };
 

@@ -8,15 +8,15 @@
 #include "core/key_hooks.h"
 #include "core/reason.h"
 #include "core/register_limits.h"
-#include "core/relay_names.h"
 #include "core/registry.h"
+#include "core/relay_names.h"
 #include "core/store.h"
 
 // Which way a message came in (section 1).
 enum rds_door {
-	RDS_DOOR_UDP,  // N
-	RDS_DOOR_MAIN, // N, TCP
-	RDS_DOOR_NAT,  // N-1, TCP
+	RDS_DOOR_UDP,       // N
+	RDS_DOOR_MAIN,      // N, TCP
+	RDS_DOOR_NAT,       // N-1, TCP
 	RDS_DOOR_WEBSOCKET, // N+2
 };
 

@@ -61,7 +61,8 @@ int rds_rendezvous_set_state(struct rds_rendezvous *rules, struct rds_view id,
 	int rc = find_settled(rules, id, &peer);
 	if (rc != 0)
 		return rc;
-	struct rds_pending *pending = rendezvous_pending_new(rules, &nobody, id, rds_view_of("", 0));
+	struct rds_pending *pending =
+	        rendezvous_pending_new(rules, &nobody, id, rds_view_of("", 0));
 	if (pending == NULL)
 		return -RDS_EFULL;
 	pending->kind = RDS_PENDING_STATE;
@@ -84,7 +85,8 @@ int rds_rendezvous_forget(struct rds_rendezvous *rules, struct rds_view id)
 	int rc = find_settled(rules, id, &peer);
 	if (rc != 0)
 		return rc;
-	struct rds_pending *pending = rendezvous_pending_new(rules, &nobody, id, rds_view_of("", 0));
+	struct rds_pending *pending =
+	        rendezvous_pending_new(rules, &nobody, id, rds_view_of("", 0));
 	if (pending == NULL)
 		return -RDS_EFULL;
 	pending->kind = RDS_PENDING_FORGET;
@@ -112,7 +114,8 @@ void rendezvous_admin_done(struct rds_rendezvous *rules, const struct rds_pendin
 			peer->state = pending->before;
 	}
 	rds_log(ok ? RDS_LOG_INFO : RDS_LOG_ERROR,
-	        ok ? "peer changed by the administrator" : "a change by the administrator was not stored",
+	        ok ? "peer changed by the administrator"
+	           : "a change by the administrator was not stored",
 	        rds_field_bytes("id", id),
 	        rds_field_text("change",
 	                       pending->kind == RDS_PENDING_FORGET ? "forgotten" : "state"));

@@ -99,14 +99,14 @@ void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_i
 		rds_PunchHoleResponse *answer = &msg.member.punch_hole_response;
 		uint8_t addr[RDS_ADDR_WIRE];
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
-		size_t len = rds_addr_mangle(&in->from->path.remote,
-		                             (uint32_t)(in->now_ms * 1000), addr);
+		size_t len = rds_addr_mangle(&in->from->path.remote, (uint32_t)(in->now_ms * 1000),
+		                             addr);
 		(void)rds_set(&answer->socket_addr, rds_view_of(addr, len));
-		(void)rds_set(&answer->pk, sign_id_pk(rules, rds_wait_id(wait),
-		                                      rds_get(sent->version), pk));
-		(void)rds_set(&answer->relay_server,
-		              rendezvous_relay_for(rules, rds_get(sent->relay_server),
-		                                   &wait->addr.ip));
+		(void)rds_set(&answer->pk,
+		              sign_id_pk(rules, rds_wait_id(wait), rds_get(sent->version), pk));
+		(void)rds_set(
+		        &answer->relay_server,
+		        rendezvous_relay_for(rules, rds_get(sent->relay_server), &wait->addr.ip));
 		(void)rds_set(&answer->socket_addr_v6, rds_get(sent->socket_addr_v6));
 		answer->which_kind = rds_PunchHoleResponse_nat_type_tag;
 		answer->kind.nat_type = sent->nat_type;
@@ -127,11 +127,11 @@ void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incomi
 		rds_PunchHoleResponse *answer = &msg.member.punch_hole_response;
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
 		(void)rds_set(&answer->socket_addr, rds_get(local->local_addr));
-		(void)rds_set(&answer->pk, sign_id_pk(rules, rds_wait_id(wait),
-		                                      rds_get(local->version), pk));
-		(void)rds_set(&answer->relay_server,
-		              rendezvous_relay_for(rules, rds_get(local->relay_server),
-		                                   &wait->addr.ip));
+		(void)rds_set(&answer->pk,
+		              sign_id_pk(rules, rds_wait_id(wait), rds_get(local->version), pk));
+		(void)rds_set(
+		        &answer->relay_server,
+		        rendezvous_relay_for(rules, rds_get(local->relay_server), &wait->addr.ip));
 		(void)rds_set(&answer->socket_addr_v6, rds_get(local->socket_addr_v6));
 		answer->which_kind = rds_PunchHoleResponse_is_local_tag;
 		answer->kind.is_local = true;
@@ -155,13 +155,13 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 		                    rds_get(said->uuid));
 		answer->socket_addr.size = 0;
 		answer->which_who = 0;
-		(void)rds_set(&answer->relay_server,
-		              rendezvous_relay_for(rules, rds_get(said->relay_server),
-		                                   &wait->addr.ip));
+		(void)rds_set(
+		        &answer->relay_server,
+		        rendezvous_relay_for(rules, rds_get(said->relay_server), &wait->addr.ip));
 		if (id.len > 0) {
 			answer->which_who = rds_RelayResponse_pk_tag;
-			(void)rds_set(&answer->who.pk,
-			              sign_id_pk(rules, rds_wait_id(wait), rds_get(said->version), pk));
+			(void)rds_set(&answer->who.pk, sign_id_pk(rules, rds_wait_id(wait),
+			                                          rds_get(said->version), pk));
 		}
 		answer_wait(rules, in, wait, RDS_STEP_RELAY, &msg);
 	}

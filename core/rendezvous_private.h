@@ -17,7 +17,7 @@ struct rds_rendezvous {
 	struct rds_registry peers;
 	struct rds_register_limits *limits;
 	struct rds_waits waits;
-	struct rds_rate *unproven; // datagrams answered to addresses that have shown no uuid
+	struct rds_rate *unproven;      // datagrams answered to addresses that have shown no uuid
 	struct rds_table peers_by_conn; // those that are registered at connections
 	struct rds_table stores;        // struct rds_pending, by ticket
 	struct rds_ledger *ledger;
@@ -114,10 +114,12 @@ void rendezvous_unregister_conn(struct rds_rendezvous *rules, uint64_t conn);
 
 // rendezvous_change_id.c: section 5.
 void rendezvous_change_id(struct rds_rendezvous *rules, const struct rds_incoming *in);
-void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pending *pending, bool ok);
+void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pending *pending,
+                           bool ok);
 
 // rendezvous_admin.c.
-void rendezvous_admin_done(struct rds_rendezvous *rules, const struct rds_pending *pending, bool ok);
+void rendezvous_admin_done(struct rds_rendezvous *rules, const struct rds_pending *pending,
+                           bool ok);
 void rendezvous_note_refused(struct rds_rendezvous *rules, const struct rds_incoming *in,
                              enum rds_reason why, struct rds_view id);
 

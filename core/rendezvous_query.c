@@ -128,8 +128,7 @@ void rendezvous_software_update(struct rds_rendezvous *rules, const struct rds_i
 		return;
 	rds_message msg = {.which_member = rds_RendezvousMessage_software_update_tag};
 	(void)rds_set(&msg.member.software_update.url, configured);
-	if (in->from->door == RDS_DOOR_UDP &&
-	    configured.len > theirs.len + UNPROVEN_EXTRA_BYTES) {
+	if (in->from->door == RDS_DOOR_UDP && configured.len > theirs.len + UNPROVEN_EXTRA_BYTES) {
 		rendezvous_refuse(rules, in, RDS_WHY_REPLY_TOO_LONG, rds_view_of(NULL, 0));
 		return;
 	}

@@ -67,15 +67,14 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 	struct rds_peer *peer = rendezvous_find(rules, rds_get(request->id));
 	// One that is registered at a connection has to show its uuid to move to datagrams.
 	bool known = peer != NULL && peer->state == RDS_PEER_APPROVED && !peer->renaming &&
-	             peer->pk_len > 0 && peer->conn == 0 &&
-	             rds_ip_equal(&peer->ip_on_file, ip);
+	             peer->pk_len > 0 && peer->conn == 0 && rds_ip_equal(&peer->ip_on_file, ip);
 	rds_message answer = {.which_member = rds_RendezvousMessage_register_peer_response_tag};
 	// News for this client are longer than its question: it has to prove its address first.
 	bool prove = known && rendezvous_has_update(rules, request->serial);
 	if (known) {
 		// Another port of the same host has not shown its uuid: no long answers there.
-		peer->proven = peer->proven &&
-		               rds_addr_equal(&peer->path.remote, &in->from->path.remote);
+		peer->proven =
+		        peer->proven && rds_addr_equal(&peer->path.remote, &in->from->path.remote);
 		peer->path = in->from->path;
 		peer->seen_ms = in->now_ms;
 		peer->away = false;
@@ -197,10 +196,8 @@ static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_inco
 	struct rds_pending *pending = rendezvous_pending_new(rules, in->from, reg->id, reg->pk);
 	if (pending == NULL)
 		return RDS_WHY_STORES_FULL;
-	struct rds_peer_row row = {.id = reg->id,
-	                           .uuid = reg->uuid,
-	                           .pk = reg->pk,
-	                           .ip = in->from->path.remote.ip};
+	struct rds_peer_row row = {
+	        .id = reg->id, .uuid = reg->uuid, .pk = reg->pk, .ip = in->from->path.remote.ip};
 	if (reg->peer == NULL && rules->config.enrol == RDS_ENROL_APPROVE)
 		row.state = RDS_PEER_PENDING;
 	if (rules->host.store(rules->host.ctx, &row, pending->ticket) != 0) {
@@ -264,8 +261,7 @@ static enum rds_reason apply(struct rds_rendezvous *rules, struct rds_peer *peer
 	peer->on_file = true;
 	if (peer->state == RDS_PEER_APPROVED)
 		register_here(rules, peer, &pending->from, now_ms);
-	rds_log(is_new ? RDS_LOG_INFO : RDS_LOG_DEBUG,
-	        is_new ? "peer registered" : "peer updated",
+	rds_log(is_new ? RDS_LOG_INFO : RDS_LOG_DEBUG, is_new ? "peer registered" : "peer updated",
 	        rds_field_bytes("id", rds_peer_id(peer)),
 	        rds_field_addr("from", &pending->from.path.remote),
 	        rds_field_text("state",

@@ -50,8 +50,8 @@ static struct route choose_route(const struct rds_rendezvous *rules, const struc
 	const struct rds_rendezvous_config *config = &rules->config;
 	bool lan_a = rds_cidrs_hold(config->lan, config->n_lan, a);
 	bool lan_b = rds_cidrs_hold(config->lan, config->n_lan, b);
-	bool must_relay = config->always_use_relay || lan_a != lan_b ||
-	                  from->door == RDS_DOOR_WEBSOCKET;
+	bool must_relay =
+	        config->always_use_relay || lan_a != lan_b || from->door == RDS_DOOR_WEBSOCKET;
 	bool near = rds_ip_equal(a, b) || (lan_a && lan_b);
 	return (struct route){.must_relay = must_relay,
 	                      .local = near && !must_relay && !force_relay};
@@ -164,8 +164,8 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 		answer_failure(rules, in, rds_PunchHoleResponse_Failure_OFFLINE);
 		return;
 	}
-	struct rds_wait *wait = rds_waits_start(
-	        &rules->waits, in->from->conn, &in->from->path.remote, RDS_WAIT_PUNCH, id);
+	struct rds_wait *wait = rds_waits_start(&rules->waits, in->from->conn,
+	                                        &in->from->path.remote, RDS_WAIT_PUNCH, id);
 	if (wait == NULL) {
 		note_refused(attempt, RDS_WHY_WAITS_FULL, peer);
 		rendezvous_refuse(rules, in, RDS_WHY_WAITS_FULL, id);
@@ -206,8 +206,8 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 		refuse_relay(rules, in, "Remote desktop is offline");
 		return;
 	}
-	struct rds_wait *wait = rds_waits_start(
-	        &rules->waits, in->from->conn, &in->from->path.remote, RDS_WAIT_RELAY, id);
+	struct rds_wait *wait = rds_waits_start(&rules->waits, in->from->conn,
+	                                        &in->from->path.remote, RDS_WAIT_RELAY, id);
 	if (wait == NULL) {
 		note_refused(attempt, RDS_WHY_WAITS_FULL, peer);
 		rendezvous_refuse(rules, in, RDS_WHY_WAITS_FULL, id);
@@ -219,7 +219,8 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, wait, addr));
 	(void)rds_set(&msg.member.request_relay.relay_server,
-	              rendezvous_relay_for(rules, rds_get(in->msg->member.request_relay.relay_server),
+	              rendezvous_relay_for(rules,
+	                                   rds_get(in->msg->member.request_relay.relay_server),
 	                                   &peer->path.remote.ip));
 	rendezvous_send_to_peer(rules, peer, &msg);
 }

@@ -35,8 +35,8 @@ static const char our_schema[] =
 
 // Keeps whatever else is in a row, and in its info.
 static const char upsert_sql[] =
-        "insert into peer (guid, id, uuid, pk, info) values (?1, ?2, ?3, ?4, json_object('ip', ?5)) "
-        "on conflict (id) do update set uuid = excluded.uuid, pk = excluded.pk, info = case when "
+        "insert into peer (guid, id, uuid, pk, info) values (?1, ?2, ?3, ?4, "
+        "json_object('ip', ?5)) on conflict (id) do update set uuid = excluded.uuid, pk = excluded.pk, info = case when "
         "json_valid(info) and json_type(info) = 'object' then json_set(info, '$.ip', ?5) "
         "else excluded.info end";
 
@@ -198,7 +198,8 @@ static bool take_batch(struct rds_store *store, struct job_list *batch)
 	(void)pthread_mutex_lock(&store->lock);
 	while (store->queued.n == 0 && !store->closing)
 		(void)pthread_cond_wait(&store->more, &store->lock);
-	for (struct job *job; batch->n < RDS_STORE_BATCH && (job = list_take(&store->queued)) != NULL;)
+	for (struct job *job;
+	     batch->n < RDS_STORE_BATCH && (job = list_take(&store->queued)) != NULL;)
 		list_add(batch, job);
 	(void)pthread_mutex_unlock(&store->lock);
 	return batch->n > 0;
@@ -264,8 +265,8 @@ int rds_store_open(const char *path, rds_store_wake_fn wake, void *ctx, struct r
 static int put(struct rds_store *store, enum job_kind kind, struct rds_view old_id,
                const struct rds_peer_row *row, uint64_t ticket)
 {
-	struct job *job = rds_calloc(1, sizeof *job + old_id.len + row->id.len + row->uuid.len +
-	                                        row->pk.len);
+	struct job *job =
+	        rds_calloc(1, sizeof *job + old_id.len + row->id.len + row->uuid.len + row->pk.len);
 	uint8_t *at = job->bytes;
 	job->ticket = ticket;
 	job->kind = kind;

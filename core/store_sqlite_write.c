@@ -69,7 +69,8 @@ static bool forget(struct rds_store *store, const struct job *job)
 		log_failure(store, "bind");
 		return false;
 	}
-	return store_sqlite_run(store, store->forget_state) && store_sqlite_run(store, store->forget);
+	return store_sqlite_run(store, store->forget_state) &&
+	       store_sqlite_run(store, store->forget);
 }
 
 static bool write_row(struct rds_store *store, const struct job *job)

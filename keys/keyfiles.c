@@ -38,9 +38,9 @@ static int compare_public(const struct rds_datadir *dir, const struct rds_keypai
 	if (rds_view_equal(text, rds_view_text(rds_keypair_public_text(pair))))
 		return 0;
 	return rds_fail(err, RDS_EPARSE,
-	                "%s/" RDS_PUBLIC_FILE ": %s; restore the pair from a backup, or if "
-	                RDS_SECRET_FILE " is the right one, move " RDS_PUBLIC_FILE
-	                " away and it is written again",
+	                "%s/" RDS_PUBLIC_FILE
+	                ": %s; restore the pair from a backup, or if " RDS_SECRET_FILE
+	                " is the right one, move " RDS_PUBLIC_FILE " away and it is written again",
 	                rds_datadir_path(dir),
 	                !rds_text_is_public_key(text) ? "damaged: not base64 of 32 bytes"
 	                                              : "does not belong to " RDS_SECRET_FILE);

@@ -125,8 +125,8 @@ static void on_dropped(void *ctx, enum rds_reason why)
 }
 
 // The client's first message may be its answer to our offer (section 6).
-static bool is_channel_answer(const struct rds_id_service *service,
-                              const struct rds_stream *stream, struct rds_view payload)
+static bool is_channel_answer(const struct rds_id_service *service, const struct rds_stream *stream,
+                              struct rds_view payload)
 {
 	return service->offers && rds_stream_mark(stream) == RDS_DOOR_MAIN &&
 	       rds_stream_payloads(stream) == 1 &&
@@ -168,8 +168,8 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 	if (why == RDS_WHY_TOO_LONG || why == RDS_WHY_SLOW_READER || why == RDS_WHY_IDLE ||
 	    why == RDS_WHY_RESET || why == RDS_WHY_NO_HEARTBEAT)
 		rds_rendezvous_count(service->rules, why);
-	rds_log(RDS_LOG_DEBUG, "connection ended", rds_field_addr("from", rds_stream_remote(stream)),
-	        rds_field_reason(why));
+	rds_log(RDS_LOG_DEBUG, "connection ended",
+	        rds_field_addr("from", rds_stream_remote(stream)), rds_field_reason(why));
 }
 
 static void on_gone(void *ctx, struct rds_stream *stream)
@@ -231,8 +231,8 @@ static void on_request(void *ctx, struct rds_stream *stream, const struct rds_ws
 		return;
 	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
 		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
-	else if (rds_forwarded_client(request->forwarded_for, proxies->trusted,
-	                              proxies->n_trusted, &client.ip) ||
+	else if (rds_forwarded_client(request->forwarded_for, proxies->trusted, proxies->n_trusted,
+	                              &client.ip) ||
 	         rds_forwarded_client(request->real_ip, NULL, 0, &client.ip))
 		set_client(service, stream, &client);
 }

@@ -241,8 +241,7 @@ static int fail(enum rds_proto proto, const struct rds_bind *bind, uint16_t port
 	char text[RDS_ADDR_TEXT];
 	struct rds_addr addr = {.ip = bind->ip, .port = port};
 	rds_addr_format(&addr, text);
-	const char *hint = error == EADDRINUSE
-	                           ? "another program holds it: `ss -lunpt` shows which"
+	const char *hint = error == EADDRINUSE ? "another program holds it: `ss -lunpt` shows which"
 	                   : error == EACCES ? "ports below 1024 need root or CAP_NET_BIND_SERVICE"
 	                   : error == EADDRNOTAVAIL ? "no interface has this address: see bind"
 	                                            : "see bind and port";
@@ -266,13 +265,13 @@ static int open_socket(enum rds_proto proto, bool six, const struct rds_bind *at
 	if (fd < 0)
 		return -1;
 	socklen_t len = rds_sockaddr_set(&ss, &addr, six, 0);
-	bool ok = proto == RDS_UDP ||
-	          setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0;
+	bool ok =
+	        proto == RDS_UDP || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0;
 	ok = ok && (!six || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, at->any ? &no : &yes,
 	                               sizeof yes) == 0);
 	// An interface's IPv6 address may still be under test for duplicates.
-	ok = ok && (!at->of_interface ||
-	            setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes) == 0);
+	ok = ok &&
+	     (!at->of_interface || setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes) == 0);
 	ok = ok && bind(fd, (const struct sockaddr *)&ss, len) == 0;
 	ok = ok && (proto == RDS_UDP || listen(fd, BACKLOG) == 0);
 	if (ok)

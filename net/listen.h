@@ -20,7 +20,8 @@ struct rds_binds {
 };
 
 // Each item an address or an interface's name, which stands for its addresses (link-local ones
-// left out: no client is told them); none at all: everywhere. -RDS_EINVAL for what is neither; the list is freed with rds_binds_free.
+// left out: no client is told them); none at all: everywhere. -RDS_EINVAL for what is neither; the
+// list is freed with rds_binds_free.
 int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struct rds_error *err)
         __attribute__((warn_unused_result));
 void rds_binds_free(struct rds_binds *binds);

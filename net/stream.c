@@ -54,7 +54,8 @@ static uint64_t deadline_ms(const struct rds_stream *stream)
 {
 	if (is_kept(stream))
 		return stream->sent_ms + stream->keep_alive_ms;
-	return stream->active_ms + (stream->state == STREAM_OPEN ? RDS_CONN_IDLE_MS : RDS_CONN_LINGER_MS);
+	return stream->active_ms +
+	       (stream->state == STREAM_OPEN ? RDS_CONN_IDLE_MS : RDS_CONN_LINGER_MS);
 }
 
 // Waits for bytes until the deadline. That counts whole payloads: trickling bytes keep nobody

@@ -112,8 +112,8 @@ static void take_request_bytes(struct rds_stream *stream, const uint8_t *bytes, 
 {
 	struct rds_ws_request request;
 	rds_buffer_add(&stream->in, bytes, len);
-	long used = rds_ws_request_parse(
-	        rds_view_of(rds_buffer_data(&stream->in), stream->in.len), &request);
+	long used = rds_ws_request_parse(rds_view_of(rds_buffer_data(&stream->in), stream->in.len),
+	                                 &request);
 	if (used == 0)
 		return;
 	if (used < 0) {
@@ -132,7 +132,10 @@ static void take_request_bytes(struct rds_stream *stream, const uint8_t *bytes, 
 	rds_buffer_clear(&rest);
 }
 
-static void take_proxy_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+// Takes the PROXY header off. false: it isn't all there yet, or the stream has ended; else what
+// came behind it is in *rest.
+static bool take_proxy_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len,
+                             struct rds_buffer *rest)
 {
 	bool known = false;
 	struct rds_addr client = {0};
@@ -140,45 +143,46 @@ static void take_proxy_bytes(struct rds_stream *stream, const uint8_t *bytes, si
 	long used = rds_proxy_header(rds_view_of(rds_buffer_data(&stream->in), stream->in.len),
 	                             &known, &client);
 	if (used == 0)
-		return;
+		return false;
 	if (used < 0 && stream->proxy == STREAM_MUST_BE_PROXY) {
 		rds_stream_close(stream, RDS_WHY_MALFORMED);
-		return;
+		return false;
 	}
 	stream->proxy = STREAM_NO_PROXY;
 	if (used > 0) {
 		stream->callbacks->on_proxied(stream->ctx, stream, known, &client);
 		rds_buffer_drop(&stream->in, (size_t)used);
 	}
-	struct rds_buffer rest = stream->in;
+	*rest = stream->in;
 	stream->in = (struct rds_buffer){0};
-	if (rest.len > 0)
-		stream_take_bytes(stream, rds_buffer_data(&rest), rest.len);
-	rds_buffer_clear(&rest);
+	return rest->len > 0;
+}
+
+// Bytes of the client's own.
+static void take_client_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+{
+	if (stream->state != STREAM_OPEN)
+		return; // what comes behind the end is nobody's
+	if (stream->sha1 != NULL) {
+		take_request_bytes(stream, bytes, len);
+	} else if (stream->ws != NULL) {
+		take_ws_bytes(stream, bytes, len);
+	} else if (stream->in.len == 0) {
+		size_t used = deliver(stream, bytes, len);
+		rds_buffer_add(&stream->in, bytes + used, len - used);
+	} else {
+		rds_buffer_add(&stream->in, bytes, len);
+		size_t used = deliver(stream, rds_buffer_data(&stream->in), stream->in.len);
+		rds_buffer_drop(&stream->in, used);
+	}
 }
 
 void stream_take_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
 {
-	if (stream->state != STREAM_OPEN)
-		return; // what comes behind the end is nobody's
-	if (stream->proxy != STREAM_NO_PROXY) {
-		take_proxy_bytes(stream, bytes, len);
-		return;
-	}
-	if (stream->sha1 != NULL) {
-		take_request_bytes(stream, bytes, len);
-		return;
-	}
-	if (stream->ws != NULL) {
-		take_ws_bytes(stream, bytes, len);
-		return;
-	}
-	if (stream->in.len == 0) {
-		size_t used = deliver(stream, bytes, len);
-		rds_buffer_add(&stream->in, bytes + used, len - used);
-		return;
-	}
-	rds_buffer_add(&stream->in, bytes, len);
-	size_t used = deliver(stream, rds_buffer_data(&stream->in), stream->in.len);
-	rds_buffer_drop(&stream->in, used);
+	struct rds_buffer rest = {0};
+	if (stream->proxy == STREAM_NO_PROXY || stream->state != STREAM_OPEN)
+		take_client_bytes(stream, bytes, len);
+	else if (take_proxy_bytes(stream, bytes, len, &rest))
+		take_client_bytes(stream, rds_buffer_data(&rest), rest.len);
+	rds_buffer_clear(&rest);
 }

@@ -22,12 +22,16 @@ struct rds_stream {
 	void *ctx;
 	struct rds_addr remote;
 	uint64_t id;
-	uint64_t active_ms; // when the last whole payload came, or the state changed
-	uint64_t sent_ms;   // when the last payload was sent
-	uint64_t payloads;  // how many have come
+	uint64_t active_ms;     // when the last whole payload came, or the state changed
+	uint64_t sent_ms;       // when the last payload was sent
+	uint64_t payloads;      // how many have come
 	unsigned keep_alive_ms; // heartbeats when nothing was sent for so long; 0: none
 	unsigned unanswered;    // heartbeats
-	enum { STREAM_NO_PROXY, STREAM_MAY_BE_PROXY, STREAM_MUST_BE_PROXY } proxy; // whether its header is awaited
+	enum {
+		STREAM_NO_PROXY,
+		STREAM_MAY_BE_PROXY,
+		STREAM_MUST_BE_PROXY
+	} proxy;           // whether its header is awaited
 	rds_sha1_fn sha1;  // set while a WebSocket's opening request is awaited
 	struct rds_ws *ws; // NULL: framed
 	const struct rds_secure_hooks *hooks;

@@ -93,7 +93,7 @@ connect|send|sendto|sendmsg|sendmmsg|recv|recvfrom|recvmsg|recvmmsg|poll|select|
 getaddrinfo|getnameinfo|getrandom|getentropy|arc4random[a-z_]*|s?rand|rand_r|s?random|getenv
 pthread_[a-z_]+|signal|sigaction|fork|syslog'
 
-core_files=$(find core -name '*.[ch]' -not -name store_sqlite.c | sort)
+core_files=$(find core -name '*.[ch]' -not -name 'store_sqlite*' | sort)
 
 check_core_headers()
 {
