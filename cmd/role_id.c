@@ -47,8 +47,8 @@ int role_read_relays(struct role *role, const char *text, struct rds_error *err)
 		return rc;
 	if (relays.n_unreachable > 0)
 		rds_log(RDS_LOG_WARN,
-		        "not handed out as a relay: no client can reach 0.0.0.0; -r is what clients "
-		        "are told, not where the server listens",
+		        "not handed out as a relay: no client can reach 0.0.0.0; -r is what "
+		        "clients are told, not where the server listens",
 		        rds_field_text("relay_servers", text));
 	if (local[0] != '\0' && role->lan.n > 0)
 		rds_relays_add_local(&relays, role->lan.items, role->lan.n, local);

@@ -36,7 +36,8 @@ static const char our_schema[] =
 // Keeps whatever else is in a row, and in its info.
 static const char upsert_sql[] =
         "insert into peer (guid, id, uuid, pk, info) values (?1, ?2, ?3, ?4, "
-        "json_object('ip', ?5)) on conflict (id) do update set uuid = excluded.uuid, pk = excluded.pk, info = case when "
+        "json_object('ip', ?5)) "
+        "on conflict (id) do update set uuid = excluded.uuid, pk = excluded.pk, info = case when "
         "json_valid(info) and json_type(info) = 'object' then json_set(info, '$.ip', ?5) "
         "else excluded.info end";
 
