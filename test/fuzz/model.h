@@ -18,6 +18,7 @@ struct model_conn {
 	uint64_t name; // 0: closed
 	struct rds_addr addr;
 	enum rds_door door;
+	bool kept;  // it stands for a registration, or a health check
 	bool waits; // has asked for a peer, who was told, and got no answer yet
 	struct rds_view id; // for whom; points into id_bytes
 	uint8_t id_bytes[256];
@@ -25,6 +26,7 @@ struct model_conn {
 
 struct model_store {
 	uint64_t ticket;
+	uint64_t conn; // 0: by UDP
 	struct rds_path from;
 };
 
@@ -53,6 +55,7 @@ struct model {
 
 	enum model_call call;
 	struct rds_path from;    // who asks, of MODEL_UDP and MODEL_STORED
+	uint64_t stored_conn;    // of MODEL_STORED: the connection that asked, or 0
 	size_t asked_bytes;      // of MODEL_UDP
 	struct model_conn *conn; // of MODEL_TCP
 	struct rds_view asks_for; // of a request for a peer on it; else NULL

@@ -224,16 +224,23 @@ static void open_model(struct model *model, uint8_t bits)
 {
 	static struct rds_cidr lan[2];
 	static struct rds_view names[2];
+	static struct rds_relay_name by_net[1];
+	static struct rds_relay_names relays[2];
 	must(rds_cidr_parse("10.0.0.0/8", &lan[0]) == 0 && rds_cidr_parse("fd00::/8", &lan[1]) == 0);
 	names[0] = rds_view_text("one.example.com");
 	names[1] = rds_view_text("two.example.com:31117");
+	by_net[0] = (struct rds_relay_name){.net = lan[0], .name = rds_view_text("10.0.0.9")};
+	relays[0] = (struct rds_relay_names){.name = names[0], .by_net = by_net, .n_by_net = 1};
+	relays[1] = (struct rds_relay_names){.name = names[1]};
 	struct rds_rendezvous_config config = {
 	        .seed = {{3, 4}},
 	        .lan = lan,
 	        .n_lan = (bits & 1) != 0 ? 2 : 0,
 	        .always_use_relay = (bits & 2) != 0,
-	        .relays = names,
+	        .relays = relays,
 	        .n_relays = (bits & 4) != 0 ? 2 : 0,
+	        .keep_alive_sec = 30,
+	        .enrol = (enum rds_enrol)(bits / 4 % 3),
 	        .serial = (bits & 8) != 0 ? 5 : 0,
 	        .rendezvous_servers = names,
 	        .n_rendezvous_servers = 2,
