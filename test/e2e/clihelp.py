@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
@@ -117,10 +118,33 @@ def run(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Done:
     return done
 
 
+class Place(NamedTuple):
+    """An address, and the middle of five free ports there."""
+
+    host: str
+    port: int
+
+    def for_role(self) -> dict[str, Any]:
+        """Options for a Role that takes this place."""
+        return {"hosts": [self.host], "port": self.port}
+
+
+def free_place() -> Place:
+    host = random_loopback()
+    return Place(host, free_base_port([host]))
+
+
 def place_args() -> list[str]:
     """An address and ports of its own for a role."""
-    host = random_loopback()
-    return ["--bind", host, "--port", str(free_base_port([host]))]
+    host, port = free_place()
+    return ["--bind", host, "--port", str(port)]
+
+
+def can_connect(host: str, port: int) -> bool:
+    """Does anybody listen there?"""
+    with socket.socket() as sock:
+        sock.settimeout(WAIT_S)
+        return sock.connect_ex((host, port)) == 0
 
 
 def complaint(done: Done) -> str:
@@ -139,16 +163,26 @@ def assert_refused(done: Done, code: int, *parts: str) -> None:
 
 
 class Role(Server):
-    """A role whose command line is exactly what the test says, but for its address and ports.
+    """A role whose command line is exactly what the test says, but for its address and ports (unless it is bare).
 
     directory is its working directory. Text logs are understood as well as JSON.
     """
 
-    def __init__(self, role: str, directory: Path, *args: str | Path, program: str = "rdsrv", **options: Any) -> None:
-        self.program = program
+    def __init__(
+        self,
+        role: str,
+        directory: Path,
+        *args: str | Path,
+        program: str = "rdsrv",
+        bare: bool = False,
+        **options: Any,
+    ) -> None:
+        self.program, self.bare = program, bare
         super().__init__(role, directory, [str(arg) for arg in args], **options)
 
     def _common_args(self, log_level: str) -> list[str]:
+        if self.bare:
+            return []
         port = ["--relay-port", str(self.port + 1)] if self.program == "hbbr" else ["--port", str(self.port)]
         return [*([] if self.hosts is None else ["--bind", ",".join(self.hosts)]), *port]
 
