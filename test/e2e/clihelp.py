@@ -87,10 +87,10 @@ def as_name(name: str, *args: str | Path, cwd: Path, **options: Any) -> Done:
     return rdsrv(*words_of(name), *args, cwd=cwd, program=program_of(name), **options)
 
 
-def as_nobody(*args: str | Path, cwd: Path) -> Done:
-    """Runs a command of rdsrv as a user who owns nothing."""
-    prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
-    return run([*prefix, str(copied()), *map(str, args)], cwd, {})
+def as_nobody(*args: str | Path, cwd: Path, seconds: int = 5) -> Done:
+    """Runs a command of rdsrv as a user who owns nothing, and ends it after so many seconds."""
+    other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
+    return run([*other, "timeout", str(seconds), str(copied()), *map(str, args)], cwd, {})
 
 
 def program_of(name: str) -> str:
@@ -191,6 +191,10 @@ class Role(Server):
         return [*self.prefix, str(called(self.program)), *name, *self.args]
 
     def launch(self) -> Role:
+        return self._launch_with([])
+
+    def _launch_with(self, fds: Sequence[int]) -> Role:
+        """Starts the process, which inherits these descriptors."""
         self._process = subprocess.Popen(
             self.command(),
             cwd=self.directory,
@@ -198,6 +202,7 @@ class Role(Server):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=fds,
         )
         self._pid = self._process.pid
         self._reader = threading.Thread(target=self._read_log, daemon=True)
