@@ -182,9 +182,7 @@ def test_id_server_that_nobody_reaches(tmp_path: Path, host: str) -> None:
     assert (done.returncode, done.stdout) == (2, "") and complaint(done)
 
 
-@pytest.mark.parametrize(
-    "command", [("export-conf", *NAMED), ("keygen",), ("serve", "--test-config"), ("id", "--help")]
-)
+@pytest.mark.parametrize("command", [("export-conf", *NAMED), ("keygen",), ("serve", "--test-config")])
 def test_output_that_is_lost(tmp_path: Path, command: tuple[str, ...]) -> None:
     """Where stdout can't be written the exit status says so: a script mustn't take an empty file for good."""
     if command[0] == "export-conf":

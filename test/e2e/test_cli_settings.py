@@ -219,6 +219,14 @@ def test_form_of_files(layers: Layers) -> None:
     assert found["mask"].value.replace(" ", "") == "10.0.0.0/8,192.168.0.0/16"
 
 
+@pytest.mark.parametrize("place", ["config", ".env"])
+def test_mark_at_the_start_of_a_file(layers: Layers, place: str) -> None:
+    """The byte order mark that editors of Windows write isn't a part of the first name, which would be passed over."""
+    (layers.conf if place == "config" else layers.here / ".env").write_text("\ufeffPORT=30000\n")
+    args = ("--config", layers.conf) if place == "config" else ()
+    assert settings("id", *args, cwd=layers.here)["port"].value == "30000"
+
+
 @pytest.mark.parametrize("text", ["serial", "[server]", "= 17", "serial 17"])
 @pytest.mark.parametrize("test_only", [True, False], ids=["--test-config", "start"])
 def test_lines_of_no_form(layers: Layers, text: str, test_only: bool) -> None:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
 import pytest
 
@@ -53,7 +53,6 @@ from rdserver import Server, clean_env, has_ipv6_loopback
 
 QUICK_S = 3.0
 ROLES = ("id", "relay", "serve")
-PORTS_OF = {"id": {-1: "tcp", 0: "tcp"}, "relay": {1: "tcp"}, "serve": {-1: "tcp", 0: "tcp", 1: "tcp"}}
 HELD = [("id", -1, "tcp"), ("id", 0, "tcp"), ("id", 0, "udp"), ("relay", 1, "tcp"), ("serve", -1, "tcp")]
 HELD += [("serve", 0, "udp"), ("serve", 1, "tcp"), ("hbbs", 0, "udp"), ("hbbr", 1, "tcp")]
 
@@ -249,7 +248,7 @@ def made_by(path: Path, *statements: str) -> None:
         db.commit()
 
 
-WRONG: dict[str, object] = {
+WRONG: dict[str, Callable[[Path], object]] = {
     "text": lambda path: path.write_text("this is no database\n" * 300),
     "short text": lambda path: path.write_text("this is no database\n"),
     "random": lambda path: path.write_bytes(random.Random(2).randbytes(20_000)),
@@ -270,9 +269,7 @@ WRONG: dict[str, object] = {
 def test_wrong_database(tmp_path: Path, name: str, fault: str) -> None:
     """A damaged or foreign database: exit 1, one line that names it, and the file stays as it is."""
     data = data_dir(tmp_path)
-    make = WRONG[fault]
-    assert callable(make)
-    make(data / DATABASE)
+    WRONG[fault](data / DATABASE)
     before = look(data, DATABASE)
     assert_refused(try_to_start(name, data), 1, DATABASE)
     assert look(data, DATABASE)[DATABASE].content == before[DATABASE].content
@@ -495,6 +492,17 @@ def test_end_with_open_connections(lab: Lab, number: int) -> None:
         assert connection.recv_payload() is None or connection.recv_payload() is None
     assert not [name for name in names_in(server.directory) if name.endswith(("-wal", "-shm", ".sock"))]
     assert database.stored(server.directory, b.id)
+
+
+def test_end_after_refused_connections(lab: Lab) -> None:
+    """Connections that the server has ended, but whose clients are still there, are no hindrance, nor forgotten."""
+    server = lab.server("serve")
+    target = server.target()
+    refused = [lab.connection(address) for address in (target.id_port, target.nat_port, target.relay_port)]
+    for connection in refused:
+        connection.send_raw(rdwire.frame(b"\xff junk"))
+        connection.expect_closed()
+    end(server, signal.SIGTERM)
 
 
 def test_end_in_the_middle_of_a_transfer(lab: Lab) -> None:
