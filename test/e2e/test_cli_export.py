@@ -338,9 +338,9 @@ def test_linked_server_conf(lab: Lab, to: str) -> None:
 @pytest.mark.parametrize("bits", [0o000, 0o022, 0o027, 0o077, 0o777], ids=oct)
 def test_modes_of_server_conf(lab: Lab, bits: int) -> None:
     """Under every umask its owner can read and change it, and others can't change it."""
-    before = os.umask(bits)
+    here, before = lab.directory(), os.umask(bits)
     try:
-        server = start_as(lab, "serve", lab.directory(), *NAMED)
+        server = start_as(lab, "serve", here, *NAMED)
     finally:
         os.umask(before)
     got = mode(server.directory / CLIENT_CONF)
