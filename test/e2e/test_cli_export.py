@@ -335,7 +335,7 @@ def test_linked_server_conf(lab: Lab, to: str) -> None:
     assert (lab.tmp_path / "victim").read_text() == "mine" and not (lab.tmp_path / "missing").exists()
 
 
-@pytest.mark.parametrize("bits", [0o000, 0o022, 0o027, 0o077, 0o777], ids=oct)
+@pytest.mark.parametrize("bits", [0o000, 0o022, 0o027, 0o077, 0o177], ids=oct)
 def test_modes_of_server_conf(lab: Lab, bits: int) -> None:
     """Under every umask its owner can read and change it, and others can't change it."""
     here, before = lab.directory(), os.umask(bits)
