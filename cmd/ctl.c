@@ -18,7 +18,7 @@ static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const c
 		(void)rds_fail(&err, RDS_ENOENT, "no %s server runs in %s", role,
 		               rds_datadir_path(dir));
 	if (rc != 0) {
-		rds_cli_complain(cli, &err);
+		(void)fprintf(stderr, "%s: %s: %s\n", cli->name, role, err.text);
 		return RDS_EXIT_PROBLEM;
 	}
 	bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok"));

@@ -214,6 +214,7 @@ int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
 	        .kind = kind, .argc = argc, .argv = argv, .settings = rds_settings_new()};
 	role.controls[0].lock_fd = role.controls[1].lock_fd = -1;
 	int code = RDS_EXIT_USAGE;
+	rds_listen_inherit();
 	int rc = rds_cli_parse(&kind->cli, argc, argv, role.settings, &result, &err);
 	if (rc == 0 && !rds_cli_no_arguments(&kind->cli, argc, argv, &result, &code))
 		rc = -RDS_EINVAL;

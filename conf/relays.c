@@ -11,7 +11,7 @@ static int fail(const char *text, struct rds_error *err)
 {
 	char shown[100];
 	return rds_fail(err, RDS_EINVAL,
-	                "relays (name, name:port, name | 100.64.0.0/10=name), which \"%s\" is not",
+	                "hosts of relays (name, name:port, name | 100.64.0.0/10=name), which \"%s\" is not",
 	                rds_text_escape(rds_view_text(text), shown, sizeof shown));
 }
 

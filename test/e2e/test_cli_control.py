@@ -147,7 +147,7 @@ def test_answers_are_json_alone(lab: Lab) -> None:
     server = lab.server("serve")
     for role in ROLES:
         for what in ("status", "settings"):
-            done = rdsrv("ctl", role, what, "-d", server.directory, cwd=lab.tmp_path)
+            done = rdsrv("ctl", "--json", role, what, "-d", server.directory, cwd=lab.tmp_path)
             assert isinstance(json.loads(done.stdout), dict) and str(server.directory) in done.stderr
 
 

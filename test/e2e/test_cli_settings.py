@@ -444,7 +444,7 @@ def test_hbbs_and_hbbr_by_port(lab: Lab, is_file: bool) -> None:
     (here / ".env").write_text("".join(f"{name}={value}\n" for name, value in told.items()) if is_file else "")
     for name in ("hbbs", "hbbr"):
         start_as(lab, name, here, env={} if is_file else told, bare=True, **place.for_role())
-    assert open_ports(place) == [-1, 0, 1]
+    assert open_ports(place) == [-1, 0, 1, 2]
     lab.registered(Target(*place, ""))
 
 
@@ -468,14 +468,14 @@ def test_hbbr_port(lab: Lab) -> None:
 
 def test_ports_that_are_off(lab: Lab) -> None:
     """A port that is off isn't listened on; the others are."""
-    server = lab.server("serve", "--nat-port", "off")
+    server = lab.server("serve", "--nat-port", "off", "--websocket-port", "off")
     assert open_ports(Place(server.host, server.port)) == [0, 1]
 
 
 def test_set_ports_are_listened_on(lab: Lab) -> None:
     """nat-port and relay-port that are set are where the server listens, instead of those that would follow."""
     place = free_place()
-    args = ("--nat-port", str(place.port + 2), "--relay-port", str(place.port + 3))
+    args = ("--nat-port", str(place.port + 2), "--relay-port", str(place.port + 3), "--websocket-port", "off")
     start_as(lab, "serve", lab.directory(), *args, **place.for_role())
     assert open_ports(place) == [0, 2, 3]
 
@@ -609,7 +609,6 @@ def test_rust_log_holds(lab: Lab) -> None:
 
 
 LATER = {
-    "local-ip": "192.168.0.5",
     "single-bandwidth": "16",
     "total-bandwidth": "100",
     "limit-speed": "4",
@@ -635,7 +634,7 @@ def test_old_environment(lab: Lab, name: str) -> None:
     """The whole environment that hbbs and hbbr know starts them as ever, each name with a warning of its own."""
     env = {name.upper().replace("-", "_"): value for name, value in LATER.items()} | {"ALWAYS_USE_RELAY": "N"}
     server = start_as(lab, name, lab.directory(), "-k", "_", env=env)
-    mine = LATER if name == "hbbs" else {n: v for n, v in LATER.items() if n not in ("local-ip", "test-hbbs")}
+    mine = LATER if name == "hbbs" else {n: v for n, v in LATER.items() if n != "test-hbbs"}
     missing = [setting for setting in mine if not warned_of(server, setting)]
     assert not missing or name == "hbbr" and set(missing) <= {"max-database-connections"}
 
@@ -645,7 +644,7 @@ def test_defaults_are_not_warned_of(lab: Lab) -> None:
     assert not warnings(start_as(lab, "serve", lab.directory()))
 
 
-@pytest.mark.parametrize("name", ["websocket-port", "relay-websocket-port"])
+@pytest.mark.parametrize("name", ["relay-websocket-port"])
 def test_websocket_ports_are_not_served_yet(lab: Lab, name: str) -> None:
     """Who sets a port that isn't served yet is told so."""
     assert warned_of(start_as(lab, "serve", lab.directory(), f"--{name}", "8443"), name)

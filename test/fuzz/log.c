@@ -48,7 +48,8 @@ static size_t make_fields(struct rds_view *input, struct rds_addr *addr, struct 
 			fields[i] = rds_field_uint(names[i], (uint64_t)take_u16(input) << 48);
 			break;
 		default:
-			fields[i] = rds_field_bytes(names[i], take_bytes(input, take_u16(input) % 3000));
+			fields[i] = rds_field_bytes(names[i],
+			                            take_bytes(input, take_u16(input) % 3000));
 			break;
 		}
 	}

@@ -67,8 +67,7 @@ static void check_answer(struct model *model, const rds_message *msg, size_t len
 }
 
 // What is pushed to B.
-static void check_push(const struct model *model, const struct rds_path *to,
-                       const rds_message *msg)
+static void check_push(const struct model *model, const struct rds_path *to, const rds_message *msg)
 {
 	struct rds_addr a;
 	struct rds_view addr = msg->which_member == rds_RendezvousMessage_punch_hole_tag
@@ -174,8 +173,8 @@ static void on_payload(void *ctx, uint64_t name, struct rds_view payload)
 	}
 	bool is_punch = msg.which_member == rds_RendezvousMessage_punch_hole_response_tag;
 	bool is_relay = msg.which_member == rds_RendezvousMessage_relay_response_tag;
-	bool refused = model->call == MODEL_TCP && conn == model->conn &&
-	               model->asks_for.data != NULL;
+	bool refused =
+	        model->call == MODEL_TCP && conn == model->conn && model->asks_for.data != NULL;
 	must(is_punch || is_relay || (model->call == MODEL_TCP && conn == model->conn));
 	if ((is_punch || is_relay) && !refused)
 		check_wait_answer(model, conn, &msg);
@@ -208,10 +207,10 @@ static int queue(struct model *model, uint64_t ticket)
 	model->last_ticket = ticket;
 	if (model->disk_full || model->n_stores == MODEL_STORES)
 		return -RDS_EFULL;
-	model->stores[model->n_stores++] = (struct model_store){
-	        .ticket = ticket,
-	        .conn = model->call == MODEL_TCP ? model->conn->name : 0,
-	        .from = model->from};
+	model->stores[model->n_stores++] =
+	        (struct model_store){.ticket = ticket,
+	                             .conn = model->call == MODEL_TCP ? model->conn->name : 0,
+	                             .from = model->from};
 	return 0;
 }
 
@@ -230,7 +229,7 @@ static int on_store(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 	must(rds_text_is_id(row->id));
 	must(row->uuid.len > 0 && row->pk.len > 0);
 	must(rds_ip_equal(&row->ip, model->call == MODEL_TCP ? &model->conn->addr.ip
-	                                                      : &model->from.remote.ip));
+	                                                     : &model->from.remote.ip));
 	return queue(model, ticket);
 }
 
@@ -360,8 +359,7 @@ void model_stored(struct model *model, size_t i, bool ok)
 {
 	struct model_store store = model->stores[i];
 	model->n_stores--;
-	memmove(&model->stores[i], &model->stores[i + 1],
-	        (model->n_stores - i) * sizeof store);
+	memmove(&model->stores[i], &model->stores[i + 1], (model->n_stores - i) * sizeof store);
 	model->call = MODEL_STORED;
 	model->from = store.from;
 	model->stored_conn = store.conn;
