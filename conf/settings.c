@@ -137,9 +137,10 @@ static int check_key(const char *text, struct rds_error *form)
 	long n = rds_base64_decode(text, len, bytes, sizeof bytes);
 	explicit_bzero(bytes, sizeof bytes);
 	return n == 64 ? 0
-	               : rds_fail(form, RDS_EINVAL,
-	                          "a whole secret key (base64 of 64 bytes), a public key, or another "
-	                          "text that doesn't look like a damaged secret");
+	               : rds_fail(
+	                         form, RDS_EINVAL,
+	                         "a whole secret key (base64 of 64 bytes), a public key, or "
+	                         "another text that doesn't look like a damaged secret");
 }
 
 int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, const char *value,

@@ -2,8 +2,8 @@
 // Goal: the server's key pair (protocol.md section 2, Keys): texts, signatures, fingerprints.
 #include "test/unit/testing.h"
 
-#include "core/message.h"
 #include "core/base64.h"
+#include "core/message.h"
 #include "keys/keypair.h"
 
 #include <stdio.h>

@@ -206,10 +206,10 @@ static void other_names_are_somebody_else_s(void **state)
 static const char *good_value(enum rds_setting setting)
 {
 	static const char *const by_type[] = {
-	        [RDS_TYPE_TEXT] = "some text",      [RDS_TYPE_NUMBER] = "7",
-	        [RDS_TYPE_PORT] = "off",            [RDS_TYPE_SWITCH] = "Y",
-	        [RDS_TYPE_BINDS] = "lo",            [RDS_TYPE_CIDRS] = "10.0.0.0/8",
-	        [RDS_TYPE_PORTS] = "21118, 80",     [RDS_TYPE_HOSTS] = "a.example",
+	        [RDS_TYPE_TEXT] = "some text",     [RDS_TYPE_NUMBER] = "7",
+	        [RDS_TYPE_PORT] = "off",           [RDS_TYPE_SWITCH] = "Y",
+	        [RDS_TYPE_BINDS] = "lo",           [RDS_TYPE_CIDRS] = "10.0.0.0/8",
+	        [RDS_TYPE_PORTS] = "21118, 80",    [RDS_TYPE_HOSTS] = "a.example",
 	        [RDS_TYPE_RELAYS] = "r.example:1",
 	};
 	return setting == RDS_SET_LOG_LEVEL    ? "warn"
@@ -225,8 +225,7 @@ static void all_names_exist_with_our_prefix(void **state)
 		enum rds_setting setting = (enum rds_setting)i;
 		const char *name = rds_setting_row(setting)->name;
 		char variable[64];
-		(void)snprintf(variable, sizeof variable, "RDSRV_%s=%s", name,
-		               good_value(setting));
+		(void)snprintf(variable, sizeof variable, "RDSRV_%s=%s", name, good_value(setting));
 		if (read_variables(variable, NULL, NULL) != 0)
 			fail_msg("%s", err.text);
 		assert_true(rds_settings_is_set(settings, setting));
