@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
 import rdwire
+import rdws
 from rdwire import Address, Message, NatType, Result
 
 WAIT_S = 10.0
@@ -66,6 +67,10 @@ class Target:
         return self.host, self.port + 1
 
     @property
+    def websocket_port(self) -> Address:
+        return self.host, self.port + 2
+
+    @property
     def relay_name(self) -> str:
         """The relay as B names it, where nobody named another."""
         return "%s:%d" % self.relay_port
@@ -81,9 +86,11 @@ def parse_relay_name(name: str) -> Address:
 
 
 class Connection:
-    """A framed TCP connection."""
+    """A framed TCP connection. A preamble goes out before anything else, as a proxy's header does."""
 
-    def __init__(self, address: Address, source: str | None = None, source_port: int = 0) -> None:
+    def __init__(
+        self, address: Address, source: str | None = None, source_port: int = 0, preamble: bytes = b""
+    ) -> None:
         self.sock = socket.socket(family_of(address[0]), socket.SOCK_STREAM)
         self.sock.settimeout(WAIT_S)
         if source:
@@ -94,11 +101,15 @@ class Connection:
         self.offer_may_come = True
         self.sock.connect(address)
         self.local: Address = self.sock.getsockname()[:2]
+        self.sock.sendall(preamble)
 
     # --- sending ---
 
     def send(self, kind: str, **fields: Any) -> None:
-        self.send_raw(rdwire.frame(rdwire.encode(kind, **fields)))
+        self.send_payload(rdwire.encode(kind, **fields))
+
+    def send_payload(self, payload: bytes) -> None:
+        self.send_raw(rdwire.frame(payload))
 
     def send_raw(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -162,7 +173,8 @@ class Connection:
 
     def pending(self) -> list[Message]:
         """Every message that had been sent to this connection by now: those before the answer to a question."""
-        self.try_to_send(rdwire.frame(rdwire.encode("TestNatRequest")))
+        with suppress(OSError):
+            self.send("TestNatRequest")
         out: list[Message] = []
         while (message := self.recv()) is not None and message.kind != "TestNatResponse":
             out.append(message)
@@ -200,12 +212,99 @@ class Connection:
         assert data == b""
 
 
-class Controller(Connection):
-    """A: asks the ID server for B."""
+class SecureConnection(Connection):
+    """A TCP connection that is secured: every message in it is sealed."""
 
     def __init__(self, target: Target, source: str | None = None) -> None:
         super().__init__(target.id_port, source)
-        self.target = target
+        self.offer_may_come = False
+        offer = super().recv_payload()
+        assert offer is not None, "closed instead of the offer"
+        symmetric = os.urandom(32)
+        super().send_payload(rdwire.answer_offer(rdwire.open_offer(offer, target.key), os.urandom(32), symmetric))
+        self.out, self.back = rdwire.Sealer(symmetric), rdwire.Sealer(symmetric)
+
+    def send_payload(self, payload: bytes) -> None:
+        super().send_payload(self.out.seal(payload))
+
+    def recv_payload(self) -> bytes | None:
+        payload = super().recv_payload()
+        return None if payload is None else self.back.open(payload)
+
+
+class WsConnection(Connection):
+    """A WebSocket connection: one binary message is one payload. Pings are answered, and kept in `pings`."""
+
+    def __init__(
+        self,
+        target: Target,
+        source: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        path: str = "/",
+        preamble: bytes = b"",
+    ) -> None:
+        super().__init__(target.websocket_port, source, preamble=preamble)
+        self.offer_may_come = False
+        self.raw = bytearray()
+        self.pings: list[bytes] = []
+        self.close_code: int | None = None
+        self.key = rdws.fresh_key()
+        self.send_raw(rdws.request(self.key, "%s:%d" % target.websocket_port, path, headers))
+        self.status, self.headers = self.recv_head()
+        assert self.status == 101, f"status {self.status} {self.headers}"
+        assert self.headers["sec-websocket-accept"] == rdws.accept_of(self.key)
+
+    def recv_head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers of the answer to the handshake."""
+        while (end := self.raw.find(b"\r\n\r\n")) < 0:
+            data = self.sock.recv(65536)
+            assert data, f"closed after {bytes(self.raw)!r}"
+            self.raw += data
+        head = bytes(self.raw[:end])
+        del self.raw[: end + 4]
+        return rdws.parse_head(head)
+
+    def send_frame(self, opcode: int, payload: bytes, final: bool = True, mask: bool = True) -> None:
+        self.send_raw(rdws.frame(opcode, payload, final, mask))
+
+    def send_payload(self, payload: bytes) -> None:
+        self.send_frame(rdws.BINARY, payload)
+
+    def recv_frame(self) -> rdws.Frame | None:
+        """The next frame, whatever it is; None at the end of the connection."""
+        while (found := rdws.parse_frame(self.raw)) is None:
+            try:
+                data = self.sock.recv(65536)
+            except ConnectionResetError:
+                return None
+            if not data:
+                return None
+            self.raw += data
+        return found
+
+    def recv_payload(self) -> bytes | None:
+        """The next message; None when the server closes."""
+        message = b""
+        while (found := self.recv_frame()) is not None:
+            if found.opcode == rdws.CLOSE:
+                self.close_code = int.from_bytes(found.payload[:2], "big")
+                return None
+            if found.opcode == rdws.PING:
+                self.pings.append(found.payload)
+                self.send_frame(rdws.PONG, found.payload)
+            elif found.opcode != rdws.PONG:
+                assert found.opcode == (rdws.CONTINUATION if message else rdws.BINARY), found
+                message += found.payload
+                if found.final:
+                    return message
+        return None
+
+
+class Asking:
+    """What A asks the ID server, on whatever connection."""
+
+    target: Target
+    send: Any
 
     def punch(self, peer_id: str | bytes, **fields: Any) -> None:
         request = {"licence_key": self.target.key, "nat_type": NatType.ASYMMETRIC, "version": VERSION, **fields}
@@ -219,8 +318,32 @@ class Controller(Connection):
         return rdwire.open_id_pk(answer["pk"], self.target.key)
 
 
-class UdpPeer:
-    """B: registers over UDP from a source address of its own, and answers what the server pushes to it."""
+class Controller(Asking, Connection):
+    """A: asks the ID server for B."""
+
+    def __init__(self, target: Target, source: str | None = None, preamble: bytes = b"") -> None:
+        super().__init__(target.id_port, source, preamble=preamble)
+        self.target = target
+
+
+class SecureController(Asking, SecureConnection):
+    """A of a logged-in user, who secures the connection."""
+
+    def __init__(self, target: Target, source: str | None = None) -> None:
+        super().__init__(target, source)
+        self.target = target
+
+
+class WsController(Asking, WsConnection):
+    """A in WebSocket mode."""
+
+    def __init__(self, target: Target, source: str | None = None, **options: Any) -> None:
+        super().__init__(target, source, **options)
+        self.target = target
+
+
+class Device:
+    """B: who it is, and what it answers, on whatever transport."""
 
     def __init__(
         self,
@@ -235,6 +358,79 @@ class UdpPeer:
         self.uuid = os.urandom(16) if uuid is None else uuid
         self.pk = os.urandom(32) if pk is None else pk
         self.source = source or (fresh_source() if family_of(target.host) == socket.AF_INET else "::1")
+
+    @property
+    def identity(self) -> dict[str, bytes]:
+        """What makes another peer of this id the same device."""
+        return {"uuid": self.uuid, "pk": self.pk}
+
+    def expect(self, kind: str) -> Message:
+        raise NotImplementedError
+
+    def send(self, kind: str, **fields: Any) -> None:
+        raise NotImplementedError
+
+    def send_register_pk(self, **fields: Any) -> None:
+        self.send("RegisterPk", **{"id": self.id, "uuid": self.uuid, "pk": self.pk, **fields})
+
+    def register_pk(self, **fields: Any) -> Result:
+        """One RegisterPk; its result."""
+        self.send_register_pk(**fields)
+        return Result(self.expect("RegisterPkResponse")["result"])
+
+    # --- answers ---
+
+    def answer(self, kind: str, **fields: Any) -> Connection:
+        """Sends an answer on a new connection from this peer's address; the connection is left open."""
+        connection = self.answering_connection()
+        connection.send(kind, **fields)
+        return connection
+
+    def answering_connection(self) -> Connection:
+        """A new connection for an answer; in WebSocket mode it is another kind."""
+        return Connection(self.target.id_port, self.source)
+
+    def answer_and_close(self, kind: str, **fields: Any) -> Address:
+        """Answers and closes at once, unread, as after PunchHoleSent and LocalAddr; where it came from."""
+        connection = self.answer(kind, **fields)
+        connection.close()
+        return connection.local
+
+    def answer_and_wait(self, kind: str, **fields: Any) -> None:
+        """Answers, and returns when the server has dealt with it and closed its side too."""
+        connection = self.answer(kind, **fields)
+        connection.end_sending()
+        connection.expect_closed()
+        connection.close()
+
+    def hole_sent(self, socket_addr: bytes, **fields: Any) -> dict[str, Any]:
+        """The fields of this peer's PunchHoleSent."""
+        own = {"id": self.id, "nat_type": NatType.ASYMMETRIC, "version": VERSION}
+        return {"socket_addr": socket_addr, **own, "relay_server": self.target.relay_name, **fields}
+
+    def local_addr(self, socket_addr: bytes, local: Address, **fields: Any) -> dict[str, Any]:
+        """The fields of this peer's LocalAddr: A's address is encoded anew, as clients do."""
+        a = rdwire.encode_addr(rdwire.decode_addr(socket_addr))
+        own = {"id": self.id, "version": VERSION, "relay_server": self.target.relay_name}
+        return {"socket_addr": a, "local_addr": rdwire.encode_addr(local), **own, **fields}
+
+    def relay_response(self, socket_addr: bytes, uuid: str, **fields: Any) -> dict[str, Any]:
+        """The fields of this peer's RelayResponse to a punch."""
+        own = {"id": self.id, "version": VERSION, "relay_server": self.target.relay_name}
+        return {"socket_addr": socket_addr, "uuid": uuid, **own, **fields}
+
+    def expect_hole(self, kind: str, a: Connection) -> Message:
+        """The push that tells of this A."""
+        message = self.expect(kind)
+        assert rdwire.decode_addr(message["socket_addr"]) == a.local
+        return message
+
+
+class UdpPeer(Device):
+    """B: registers over UDP from a source address of its own, and answers what the server pushes to it."""
+
+    def __init__(self, target: Target, peer_id: str | bytes | None = None, **options: Any) -> None:
+        super().__init__(target, peer_id, **options)
         self.sock = self._new_socket()
         self.local: Address = self.sock.getsockname()[:2]
 
@@ -281,11 +477,6 @@ class UdpPeer:
         self.send("RegisterPeer", id=self.id, serial=3)
         return self.expect("RegisterPeerResponse")["request_pk"]
 
-    def register_pk(self, **fields: Any) -> Result:
-        """One RegisterPk; its result."""
-        self.send("RegisterPk", **{"id": self.id, "uuid": self.uuid, "pk": self.pk, **fields})
-        return Result(self.expect("RegisterPkResponse")["result"])
-
     def register(self) -> UdpPeer:
         """The whole way of an id that the server doesn't know at this address."""
         assert self.register_peer() is True
@@ -293,48 +484,71 @@ class UdpPeer:
         assert self.register_peer() is False
         return self
 
-    # --- answers ---
 
-    def answer(self, kind: str, **fields: Any) -> Connection:
-        """Sends an answer on a new TCP connection from this peer's address; the connection is left open."""
-        connection = Connection(self.target.id_port, self.source)
-        connection.send(kind, **fields)
-        return connection
+class ConnectedPeer(Device):
+    """B that registers at a connection, which stays open."""
 
-    def answer_and_close(self, kind: str, **fields: Any) -> Address:
-        """Answers and closes at once, unread, as after PunchHoleSent and LocalAddr; where it came from."""
-        connection = self.answer(kind, **fields)
-        connection.close()
-        return connection.local
+    def __init__(self, target: Target, peer_id: str | bytes | None = None, **options: Any) -> None:
+        super().__init__(target, peer_id, **options)
+        self.connection = self.new_connection()
 
-    def answer_and_wait(self, kind: str, **fields: Any) -> None:
-        """Answers, and returns when the server has dealt with it and closed its side too."""
-        connection = self.answer(kind, **fields)
-        connection.end_sending()
-        connection.expect_closed()
-        connection.close()
+    def new_connection(self) -> Connection:
+        raise NotImplementedError
 
-    def hole_sent(self, socket_addr: bytes, **fields: Any) -> dict[str, Any]:
-        """The fields of this peer's PunchHoleSent."""
-        own = {"id": self.id, "nat_type": NatType.ASYMMETRIC, "version": VERSION}
-        return {"socket_addr": socket_addr, **own, "relay_server": self.target.relay_name, **fields}
+    def send(self, kind: str, **fields: Any) -> None:
+        self.connection.send(kind, **fields)
 
-    def local_addr(self, socket_addr: bytes, local: Address, **fields: Any) -> dict[str, Any]:
-        """The fields of this peer's LocalAddr: A's address is encoded anew, as clients do."""
-        a = rdwire.encode_addr(rdwire.decode_addr(socket_addr))
-        own = {"id": self.id, "version": VERSION, "relay_server": self.target.relay_name}
-        return {"socket_addr": a, "local_addr": rdwire.encode_addr(local), **own, **fields}
+    def expect(self, kind: str) -> Message:
+        return self.connection.expect(kind)
 
-    def relay_response(self, socket_addr: bytes, uuid: str, **fields: Any) -> dict[str, Any]:
-        """The fields of this peer's RelayResponse to a punch."""
-        own = {"id": self.id, "version": VERSION, "relay_server": self.target.relay_name}
-        return {"socket_addr": socket_addr, "uuid": uuid, **own, **fields}
+    def expect_closed(self) -> None:
+        self.connection.expect_closed()
 
-    def expect_hole(self, kind: str, a: Connection) -> Message:
-        """The push that tells of this A."""
-        message = self.expect(kind)
-        assert rdwire.decode_addr(message["socket_addr"]) == a.local
-        return message
+    def pending(self) -> list[Message]:
+        return self.connection.pending()
+
+    def register(self) -> ConnectedPeer:
+        """RegisterPk, and OK."""
+        assert self.register_pk() is Result.OK
+        return self
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class TcpPeer(ConnectedPeer):
+    """B that can't use UDP, and speaks plainly."""
+
+    def new_connection(self) -> Connection:
+        return Connection(self.target.id_port, self.source)
+
+
+class SecurePeer(ConnectedPeer):
+    """B that can't use UDP, as stock clients register then: secured."""
+
+    def new_connection(self) -> Connection:
+        return SecureConnection(self.target, self.source)
+
+
+class WsPeer(ConnectedPeer):
+    """B in WebSocket mode; it answers by WebSocket too."""
+
+    def __init__(
+        self,
+        target: Target,
+        peer_id: str | bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        preamble: bytes = b"",
+        **options: Any,
+    ) -> None:
+        self.headers, self.preamble = headers, preamble
+        super().__init__(target, peer_id, **options)
+
+    def new_connection(self) -> WsConnection:
+        return WsConnection(self.target, self.source, self.headers, preamble=self.preamble)
+
+    def answering_connection(self) -> Connection:
+        return self.new_connection()
 
 
 class RelaySide(Connection):
@@ -409,7 +623,7 @@ def register_all(peers: Sequence[UdpPeer], window: int = 50) -> None:
 def _register_batch(peers: Sequence[UdpPeer]) -> list[UdpPeer]:
     """One try for each; those that got no answer."""
     for peer in peers:
-        peer.send("RegisterPk", id=peer.id, uuid=peer.uuid, pk=peer.pk)
+        peer.send_register_pk()
     silent = []
     for peer in peers:
         peer.sock.settimeout(3)
