@@ -287,7 +287,7 @@ class WsConnection(Connection):
         message = b""
         while (found := self.recv_frame()) is not None:
             if found.opcode == rdws.CLOSE:
-                self.close_code = int.from_bytes(found.payload[:2], "big")
+                self.close_code = int.from_bytes(found.payload[:2], "big") or None
                 return None
             if found.opcode == rdws.PING:
                 self.pings.append(found.payload)
