@@ -517,10 +517,19 @@ class ConnectedPeer(Device):
 
 
 class TcpPeer(ConnectedPeer):
-    """B that can't use UDP, and speaks plainly."""
+    """B that can't use UDP, and speaks plainly; perhaps behind a proxy, which sends a preamble."""
+
+    def __init__(
+        self, target: Target, peer_id: str | bytes | None = None, preamble: bytes = b"", **options: Any
+    ) -> None:
+        self.preamble = preamble
+        super().__init__(target, peer_id, **options)
 
     def new_connection(self) -> Connection:
-        return Connection(self.target.id_port, self.source)
+        return Connection(self.target.id_port, self.source, preamble=self.preamble)
+
+    def answering_connection(self) -> Connection:
+        return self.new_connection()
 
 
 class SecurePeer(ConnectedPeer):
