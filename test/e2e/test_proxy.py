@@ -348,7 +348,7 @@ def test_a_behind_proxy_protocol(lab: Lab, header: Any, source: Address) -> None
 def test_a_on_websocket_behind_proxy_protocol(lab: Lab, header: Any) -> None:
     """The same on N+2."""
     server = proxied_site(lab)
-    b = lab.registered(server.target())
+    b = lab.joined(WsPeer, server.target(), preamble=LOCAL["v2 LOCAL"])
     preamble = header_to(header, server, FROM[0])
     a = lab.keep(WsController(server.target(), fresh_source(), preamble=preamble))
     a.punch(b.id)
