@@ -10,19 +10,17 @@ import socket
 from typing import Any, Iterable, Sequence
 
 import rdwire
-from rdconnect import (
-    VERSION,
-    WAIT_S,
-    Connection,
-    SecureConnection,
-    Target,
-    WsConnection,
-    family_of,
-    fresh_id,
-    fresh_source,
-    fresh_uuid,
-    parse_relay_name,
-)
+from rdconnect import VERSION as VERSION
+from rdconnect import WAIT_S as WAIT_S
+from rdconnect import Connection as Connection
+from rdconnect import SecureConnection as SecureConnection
+from rdconnect import Target as Target
+from rdconnect import WsConnection as WsConnection
+from rdconnect import family_of as family_of
+from rdconnect import fresh_id as fresh_id
+from rdconnect import fresh_source as fresh_source
+from rdconnect import fresh_uuid as fresh_uuid
+from rdconnect import parse_relay_name as parse_relay_name
 from rdwire import Address, Message, NatType, Result
 
 

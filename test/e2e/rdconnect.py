@@ -101,7 +101,8 @@ class Connection:
         self.offer_may_come = True
         self.sock.connect(address)
         self.local: Address = self.sock.getsockname()[:2]
-        self.sock.sendall(preamble)
+        if preamble:
+            self.send_raw(preamble)
 
     # --- sending ---
 

@@ -91,7 +91,7 @@ def test_rightmost_untrusted_wins(lab: Lab, name: str) -> None:
     assert ip_seen(lab, lab.server("id"), forwarded(*values)) == ip
 
 
-BAD_VALUES = ["", "unknown", "_hidden", "999.1.1.1", "1.2.3", "x" * 4000, "\x7f", f"{CLIENT}, unknown", ",,,", "::ffff:"]
+BAD_VALUES = ["", "unknown", "_hidden", "999.1.1.1", "1.2.3", "x" * 4000, "\x7f", f"{CLIENT}, unknown", ",,,", "::ff:"]
 
 
 @pytest.mark.parametrize("value", BAD_VALUES, ids=lambda v: repr(v)[:20])

@@ -1,8 +1,9 @@
-"""Goal: forged datagrams make the server no weapon, a flood from one address harms no other, and an office is no flood."""
+"""Goal: forged datagrams make the server no weapon, a flood harms nobody else, and an office is no flood."""
 
 from __future__ import annotations
 
 import os
+import selectors
 import socket
 import time
 from typing import Any, Callable, Sequence
@@ -254,7 +255,7 @@ def refused_registration() -> bytes:
 
 
 def flood(flooder: UdpPeer, other: UdpPeer, payload: Callable[[], bytes], count: int) -> int:
-    """Sends so many, never more than the socket's buffer holds; another address is served all the while. The answers."""
+    """Sends so many, never more at once than buffers hold; another address is served all the while. The answers."""
     answered = 0
     for _ in range(count // 50):
         for _ in range(50):
@@ -329,10 +330,9 @@ def office(lab: Lab) -> tuple[Server, list[dict[str, Any]]]:
     devices = []
     for at in range(0, OFFICE, 50):
         batch = [UdpPeer(target, source=source) for _ in range(50)]
+        answers = first_answers(batch, "RegisterPkResponse", UdpPeer.send_register_pk)
+        assert {answer["result"] for answer in answers} == {Result.OK}
         for b in batch:
-            b.send_register_pk()
-        for b in batch:
-            assert b.expect("RegisterPkResponse")["result"] == Result.OK
             devices.append({"peer_id": b.id, "source": source, **b.identity})
             b.close()
     server.stop()
@@ -342,24 +342,28 @@ def office(lab: Lab) -> tuple[Server, list[dict[str, Any]]]:
 
 
 def first_answers(peers: Sequence[UdpPeer], kind: str, send: Callable[[UdpPeer], None]) -> list[Message]:
-    """All ask at once; those that lost a datagram ask again after 3 s, as clients do."""
+    """All ask at once; those whose datagram got lost ask again after 3 s, as clients do."""
     answers: list[Message] = []
     left, deadline = list(peers), time.monotonic() + BACK_ONLINE_S
     while left:
         assert time.monotonic() < deadline, f"{len(left)} got no answer"
         for b in left:
             send(b)
-        left = [b for b in left if not _answered(b, kind, answers)]
+        left = unanswered(left, kind, answers)
     return answers
 
 
-def _answered(b: UdpPeer, kind: str, answers: list[Message]) -> bool:
-    b.sock.settimeout(3)
-    try:
-        answers.append(b.expect(kind))
-    except TimeoutError:
-        return False
-    return True
+def unanswered(peers: Sequence[UdpPeer], kind: str, answers: list[Message]) -> list[UdpPeer]:
+    """Collects the answers of at most 3 s; the peers that got none."""
+    deadline = time.monotonic() + 3
+    with selectors.DefaultSelector() as selector:
+        for b in peers:
+            selector.register(b.sock, selectors.EVENT_READ, b)
+        while selector.get_map() and time.monotonic() < deadline:
+            for key, _ in selector.select(deadline - time.monotonic()):
+                answers.append(key.data.expect(kind))
+                selector.unregister(key.fileobj)
+        return [key.data for key in selector.get_map().values()]
 
 
 def send_register_peer(b: UdpPeer) -> None:

@@ -23,6 +23,7 @@ from rdclient import (
     SecureController,
     Target,
     WsConnection,
+    WsController,
     fresh_source,
     fresh_uuid,
 )
@@ -458,11 +459,11 @@ def test_health_check_keeps_the_connection(id_site: Target, lab: Lab) -> None:
 
 @pytest.mark.slow
 def test_health_check_for_a_minute(id_site: Target, lab: Lab) -> None:
-    """With its heartbeats echoed, such a connection is still open after 75 s."""
+    """A heartbeat every 30 s; echoed, such a connection is still open after 75 s."""
     connection = lab.keep(SecureConnection(id_site))
     connection.sock.settimeout(5)
     connection.send("HealthCheck", token="token")
-    deadline = time.monotonic() + 75
+    heartbeats, deadline = 0, time.monotonic() + 75
     while time.monotonic() < deadline:
         try:
             payload = connection.recv_payload()
@@ -470,4 +471,25 @@ def test_health_check_for_a_minute(id_site: Target, lab: Lab) -> None:
             continue
         assert payload == b"", f"{payload!r} instead of a heartbeat"
         connection.send_payload(b"")
+        heartbeats += 1
+    assert heartbeats == 2
     assert_works(connection)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Controller, SecureController, WsController])
+def test_a_waits_in_silence(id_site: Target, lab: Lab, kind: type) -> None:
+    """A waits 6, 12 and 18 s, as clients before 1.4.1 do: it hears nothing meanwhile, and then the answer."""
+    b, a = lab.registered(id_site), lab.keep(kind(id_site, fresh_source()))
+    a.recv_payload() if kind is Controller else None
+    a.offer_may_come = False
+    for seconds in (6, 12, 18):
+        a.punch(b.id)
+        hole = b.expect_hole("PunchHole", a)
+        a.sock.settimeout(seconds)
+        with pytest.raises(TimeoutError):
+            a.recv_payload()
+        assert b.register_peer() is False
+    a.sock.settimeout(10)
+    b.answer_and_close("PunchHoleSent", **b.hole_sent(hole["socket_addr"]))
+    assert a.verified(a.expect("PunchHoleResponse")) == (b.id, b.pk)

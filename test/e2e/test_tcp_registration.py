@@ -127,6 +127,12 @@ def test_request_relay_comes_down_the_connection(id_site: Target, lab: Lab, way:
     connection.expect_closed()
 
 
+def test_plain_registration_where_no_offer_is_made(lab: Lab) -> None:
+    """secure-tcp = off: who registers plainly at a connection is served all the same."""
+    b = lab.joined(TcpPeer, lab.server("id", "--secure-tcp", "off").target())
+    assert_reached(lab, b)
+
+
 def test_pushes_are_sealed_where_the_connection_is(id_site: Target, lab: Lab) -> None:
     """On a secured connection every push comes under the next number."""
     b = lab.joined(SecurePeer, id_site)
@@ -372,7 +378,7 @@ def test_too_many_ids_within_a_day(lab: Lab, way: type[ConnectedPeer]) -> None:
 def test_limits_count_all_transports_together(lab: Lab) -> None:
     """One IP has one count, whatever it registers over."""
     target, source = lab.server("id", "--limit-register-minute", "4").target(), fresh_source()
-    peers = [lab.keep(kind(target, source=source)) for kind in (*WAYS, UdpPeer)]
+    peers: list[Any] = [lab.keep(kind(target, source=source)) for kind in (*WAYS, UdpPeer)]
     assert [b.register_pk() for b in peers] == [Result.OK] * 4
     assert [b.register_pk(id=fresh_id()) for b in peers] == [Result.TOO_FREQUENT] * 4
 

@@ -1,4 +1,4 @@
-"""Goal: what is a WebSocket handshake is taken, however it is put and cut; what is none is told so, and nothing else."""
+"""Goal: what is a WebSocket handshake is taken, however it is put and cut; what is none is told so."""
 
 from __future__ import annotations
 
