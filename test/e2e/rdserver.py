@@ -255,7 +255,7 @@ class Server:
 
     def status(self) -> dict[str, Any]:
         """What the running role says of itself."""
-        done = run_rdsrv("ctl", "--data-dir", str(self.directory), self.role, "status", cwd=self.directory)
+        done = run_rdsrv("ctl", "--data-dir", str(self.directory), self.role, "status", "--json", cwd=self.directory)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
