@@ -6,7 +6,9 @@
 # V=1 shows commands; CC=clang, BUILD=build-x and SAN=address,undefined make other builds.
 
 VERSION := $(shell cat VERSION)
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 BUILD ?= build
 PREFIX ?= /usr/local
 PKG_CONFIG ?= pkg-config

@@ -16,7 +16,8 @@ bool rds_act_find(const struct rds_cli *cli, const struct rds_settings *settings
 		*exit_code = rds_instance_exit_code(rc);
 		return false;
 	}
-	(void)fprintf(stderr, "%s: data directory %s (%s)\n", cli->name, rds_datadir_path(*dir), why);
+	(void)fprintf(stderr, "%s: data directory %s (%s)\n", cli->name, rds_datadir_path(*dir),
+	              why);
 	return true;
 }
 

@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char **environ;
-
 // getopt's codes of long options: settings, then the subcommand's own, then the common ones.
 enum { FIRST_SETTING = 1000, FIRST_OWN = 2000, HELP = 3000, VERSION };
 
@@ -97,8 +95,9 @@ static int fail_option(const struct rds_cli *cli, int code, char **argv, struct 
 	// getopt leaves the letter in optopt, or the word just before optind.
 	char letter[3] = {'-', (char)optopt, '\0'};
 	const char *word = optopt > 0 && optopt < 256 ? letter : argv[optind - 1];
-	return rds_fail(err, RDS_EINVAL, code == ':' ? "%s needs a value; see %s --help"
-	                                             : "there is no option %s; see %s --help",
+	return rds_fail(err, RDS_EINVAL,
+	                code == ':' ? "%s needs a value; see %s --help"
+	                            : "there is no option %s; see %s --help",
 	                word, cli->name);
 }
 
@@ -110,7 +109,7 @@ static int set_from_flag(const struct rds_cli *cli, struct rds_settings *setting
 	if (cli->port_is_relay_port && setting == RDS_SET_PORT)
 		setting = RDS_SET_RELAY_PORT;
 	// hbbs takes -k=KEY as well as -k KEY.
-	if (is_letter && value[0] == '=')
+	if (is_letter && value != NULL && value[0] == '=')
 		value++;
 	char *where = is_letter ? rds_asprintf("-%c", letter)
 	                        : rds_asprintf("--%s", rds_setting_row(setting)->name);
@@ -191,8 +190,8 @@ static int read_open_file(struct rds_settings *settings, int fd, const char *pat
 	int rc = len < 0 ? rds_fail(err, RDS_EINVAL, "%s: can't read: %s", path, strerror(errno))
 	         : (size_t)len == cap
 	                 ? rds_fail(err, RDS_EINVAL, "%s: too long for a file of settings", path)
-	                 : rds_settings_read(settings, rds_view_of(bytes, (size_t)len), path, origin,
-	                                     err);
+	                 : rds_settings_read(settings, rds_view_of(bytes, (size_t)len), path,
+	                                     origin, err);
 	explicit_bzero(bytes, cap); // it may hold a key
 	free(bytes);
 	return rc;

@@ -28,8 +28,9 @@ struct rds_cli {
 #define RDS_CLI_OPTIONS_MAX 8
 
 struct rds_cli_result {
-	const char *values[RDS_CLI_OPTIONS_MAX]; // by option: NULL if not given, "" if it has no value
-	int first_argument;                      // index in argv of what is no option
+	// By option: NULL if it is not given, "" if it has no value.
+	const char *values[RDS_CLI_OPTIONS_MAX];
+	int first_argument; // index in argv of what is no option
 };
 
 // Parses argv, settings going to *settings. 0; 1 if --help or --version was printed;

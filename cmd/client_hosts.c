@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/client_hosts.h"
 
+#include "conf/relays.h"
 #include "core/alloc.h"
 
 #include <stdlib.h>
@@ -32,16 +33,20 @@ static char *host_list(const char *text, int64_t port)
 	return list;
 }
 
-// "0.0.0.0", which people write, is no relay.
+// The names for everybody; those by network are for the ID server to tell.
 static char *relay_list(const char *text)
 {
-	struct rds_strings items;
+	struct rds_relays relays;
+	struct rds_error err;
 	char *list = rds_strdup("");
-	rds_strings_split(text, &items);
-	for (size_t i = 0; i < items.n; i++)
-		if (rds_host_is_reachable(items.items[i]))
-			list = append_host(list, items.items[i], 0, 0);
-	rds_strings_free(&items);
+	if (rds_relays_parse(text, &relays, &err) != 0)
+		return list; // checked when it was set
+	for (size_t i = 0; i < relays.n; i++) {
+		char *name = rds_strndup(relays.items[i].name.data, relays.items[i].name.len);
+		list = append_host(list, name, 0, 0);
+		free(name);
+	}
+	rds_relays_free(&relays);
 	return list;
 }
 

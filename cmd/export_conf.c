@@ -40,8 +40,9 @@ static char *live_key(const struct rds_datadir *dir, struct rds_error *err)
 		return key;
 	int rc = rds_keyfiles_load(dir, &files, err);
 	if (rc == -RDS_ENOENT)
-		(void)rds_fail(err, RDS_ENOENT, "%s: no key there yet: start the server, or run rdsrv "
-		                                "keygen",
+		(void)rds_fail(err, RDS_ENOENT,
+		               "%s: no key there yet: start the server, or run rdsrv "
+		               "keygen",
 		               rds_datadir_path(dir));
 	if (rc != 0)
 		return NULL;
@@ -56,8 +57,7 @@ static int complain(const struct rds_cli *cli, const char *text, int code)
 	return code;
 }
 
-static int export_conf(const struct rds_cli *cli, struct rds_act *act,
-                       const struct format *format)
+static int export_conf(const struct rds_cli *cli, struct rds_act *act, const struct format *format)
 {
 	struct rds_error err = {""};
 	struct rds_client_conf conf;

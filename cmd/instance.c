@@ -49,8 +49,8 @@ static int find_system_dir(const char **out, struct rds_error *err)
 	return n == 1 ? 0 : -RDS_ENOENT;
 }
 
-static int choose(const struct rds_settings *settings, enum rds_instance_use use,
-                  const char **dir, const char **why, struct rds_error *err)
+static int choose(const struct rds_settings *settings, enum rds_instance_use use, const char **dir,
+                  const char **why, struct rds_error *err)
 {
 	const char *named = rds_settings_text(settings, RDS_SET_DATA_DIR);
 	const char *where = rds_settings_where(settings, RDS_SET_DATA_DIR);
@@ -78,22 +78,23 @@ static int choose(const struct rds_settings *settings, enum rds_instance_use use
 		*why = "the only system directory that holds a server";
 	if (rc != -RDS_ENOENT || use == RDS_INSTANCE_SERVE)
 		return rc == -RDS_ENOENT ? 0 : rc;
-	return rds_fail(err, RDS_ENOENT,
-	                "no server here, nor in %s, %s or %s: name its directory with --data-dir DIR "
-	                "or RDSRV_DATA_DIR",
-	                system_dirs[0], system_dirs[1], system_dirs[2]);
+	return rds_fail(
+	        err, RDS_ENOENT,
+	        "no server here, nor in %s, %s or %s: name its directory with --data-dir DIR "
+	        "or RDSRV_DATA_DIR",
+	        system_dirs[0], system_dirs[1], system_dirs[2]);
 }
 
-int rds_instance_choose(const struct rds_settings *settings, enum rds_instance_use use, char **out,
+int rds_instance_choose(const struct rds_settings *settings, enum rds_instance_use use, char **dir,
                         const char **why, struct rds_error *err)
 {
-	const char *dir = NULL;
-	int rc = choose(settings, use, &dir, why, err);
+	const char *chosen = NULL;
+	int rc = choose(settings, use, &chosen, why, err);
 	if (rc != 0)
 		return rc;
-	*out = realpath(dir, NULL);
-	if (*out == NULL)
-		return rds_fail(err, RDS_ESYS, "data directory %s: %s%s", dir, strerror(errno),
+	*dir = realpath(chosen, NULL);
+	if (*dir == NULL)
+		return rds_fail(err, RDS_ESYS, "data directory %s: %s%s", chosen, strerror(errno),
 		                errno == ENOENT ? "; make it with mkdir -m 700, or correct the name"
 		                                : "");
 	return 0;

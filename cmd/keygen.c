@@ -17,8 +17,9 @@ static bool announce(const struct rds_cli *cli, const struct rds_datadir *dir,
 	char fingerprint[RDS_FINGERPRINT_TEXT];
 	const char *text = rds_keypair_public_text(pair);
 	rds_fingerprint(rds_view_text(text), fingerprint);
-	(void)fprintf(stderr, "%s: made %s/" RDS_SECRET_FILE " (0600) and " RDS_PUBLIC_FILE
-	                      " (0644), fingerprint %s\n",
+	(void)fprintf(stderr,
+	              "%s: made %s/" RDS_SECRET_FILE " (0600) and " RDS_PUBLIC_FILE
+	              " (0644), fingerprint %s\n",
 	              cli->name, rds_datadir_path(dir), fingerprint);
 	(void)puts(text);
 	char *running = rds_running_key(dir);
@@ -41,7 +42,8 @@ static int refuse(const struct rds_cli *cli, const struct rds_datadir *dir)
 		return RDS_EXIT_PROBLEM;
 	}
 	rds_fingerprint(rds_view_text(rds_keypair_public_text(files.pair)), fingerprint);
-	(void)fprintf(stderr, "%s: %s/" RDS_SECRET_FILE " is there already (%s): nothing was changed\n",
+	(void)fprintf(stderr,
+	              "%s: %s/" RDS_SECRET_FILE " is there already (%s): nothing was changed\n",
 	              cli->name, rds_datadir_path(dir), fingerprint);
 	rds_keypair_free(files.pair);
 	return RDS_EXIT_PROBLEM;

@@ -19,8 +19,8 @@ static void on_stop(void *ctx)
 
 static void on_hangup(void *ctx)
 {
-	(void)ctx;
-	rds_log_sink_reopen();
+	struct rds_error err;
+	(void)role_reload(ctx, &err);
 }
 
 // Thousands of connections need as many descriptors: what the administrator allows is used.
@@ -85,17 +85,19 @@ static int resolve_binds(struct role *role, struct rds_error *err)
 // Two TCP ports that are the same would be told as "held by another program".
 static int check_ports(const struct role *role, struct rds_error *err)
 {
-	static const enum rds_setting ports[] = {RDS_SET_PORT, RDS_SET_NAT_PORT, RDS_SET_RELAY_PORT};
+	static const enum rds_setting ports[] = {RDS_SET_PORT, RDS_SET_NAT_PORT,
+	                                         RDS_SET_RELAY_PORT};
 	size_t first = role->kind->id ? 0 : 2;
 	size_t n = role->kind->relay ? 3 : 2;
 	for (size_t i = first; i < n; i++) {
 		uint16_t port = rds_settings_port(role->settings, ports[i]);
 		for (size_t j = first; j < i && port != 0; j++)
 			if (rds_settings_port(role->settings, ports[j]) == port)
-				return rds_fail(err, RDS_EINVAL,
-				                "%s and %s are both %u: give one of them another port",
-				                rds_setting_row(ports[j])->name,
-				                rds_setting_row(ports[i])->name, (unsigned)port);
+				return rds_fail(
+				        err, RDS_EINVAL,
+				        "%s and %s are both %u: give one of them another port",
+				        rds_setting_row(ports[j])->name,
+				        rds_setting_row(ports[i])->name, (unsigned)port);
 	}
 	return 0;
 }
@@ -103,12 +105,11 @@ static int check_ports(const struct role *role, struct rds_error *err)
 static int start(struct role *role, struct rds_error *err)
 {
 	warn_of_idle_settings(role->settings);
-	rds_log(RDS_LOG_INFO, "data directory",
-	        rds_field_text("path", rds_datadir_path(role->dir)),
+	rds_log(RDS_LOG_INFO, "data directory", rds_field_text("path", rds_datadir_path(role->dir)),
 	        rds_field_text("because", role->dir_why));
 	if (rds_settings_text(role->settings, RDS_SET_LOG_FILE)[0] != '\0')
-		(void)fprintf(stderr, "%s: data directory %s (%s), log in %s\n", role->kind->cli.name,
-		              rds_datadir_path(role->dir), role->dir_why,
+		(void)fprintf(stderr, "%s: data directory %s (%s), log in %s\n",
+		              role->kind->cli.name, rds_datadir_path(role->dir), role->dir_why,
 		              rds_settings_text(role->settings, RDS_SET_LOG_FILE));
 	int rc = check_ports(role, err);
 	if (rc == 0)
@@ -159,7 +160,8 @@ static int run(struct role *role, struct rds_error *err)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	hold_signals(SIG_BLOCK);
-	int rc = rds_instance_find(role->settings, role->kind->use, &role->dir, &role->dir_why, err);
+	int rc =
+	        rds_instance_find(role->settings, role->kind->use, &role->dir, &role->dir_why, err);
 	if (rc != 0)
 		return rds_instance_exit_code(rc);
 	rc = start(role, err);
@@ -208,9 +210,11 @@ int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
 {
 	struct rds_error err = {""};
 	struct rds_cli_result result;
-	struct role role = {.kind = kind, .settings = rds_settings_new()};
+	struct role role = {
+	        .kind = kind, .argc = argc, .argv = argv, .settings = rds_settings_new()};
 	role.controls[0].lock_fd = role.controls[1].lock_fd = -1;
 	int code = RDS_EXIT_USAGE;
+	rds_listen_inherit();
 	int rc = rds_cli_parse(&kind->cli, argc, argv, role.settings, &result, &err);
 	if (rc == 0 && !rds_cli_no_arguments(&kind->cli, argc, argv, &result, &code))
 		rc = -RDS_EINVAL;

@@ -11,8 +11,8 @@
 #define FILE_NAME "server.conf"
 
 static const char guessed[] =
-        "# id_server is this machine's own name: change it to the name or address by which clients\n"
-        "# reach this server, here and with --id-server.\n";
+        "# id_server is this machine's own name: change it to the name or address by which\n"
+        "# clients reach this server, here and with --id-server.\n";
 
 // This machine's name, where no setting says what clients call it.
 static void guess_id_server(const struct role *role, struct rds_client_conf *conf)
@@ -42,10 +42,12 @@ void role_write_server_conf(struct role *role)
 	int rc = rds_datadir_write(role->dir, FILE_NAME, 0644, RDS_WRITE_NEW, rds_view_text(text),
 	                           &err);
 	if (rc == 0)
-		rds_log(RDS_LOG_INFO, "wrote " FILE_NAME, rds_field_text("id_server", conf.id_server),
+		rds_log(RDS_LOG_INFO, "wrote " FILE_NAME,
+		        rds_field_text("id_server", conf.id_server),
 		        rds_field_text("guessed", guess ? "yes: see the comment in it" : "no"));
 	else if (rc != -RDS_EEXIST)
-		rds_log(RDS_LOG_WARN, "could not write " FILE_NAME, rds_field_text("why", err.text));
+		rds_log(RDS_LOG_WARN, "could not write " FILE_NAME,
+		        rds_field_text("why", err.text));
 	free(text);
 	rds_client_conf_clear(&conf);
 }

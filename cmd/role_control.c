@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // A role's lock and control socket, and what it tells over it.
+#include "cmd/json.h"
 #include "cmd/role_private.h"
 
 #include "core/alloc.h"
 #include "core/limits.h"
 #include "keys/keypair.h"
 
-#include <cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,43 +46,24 @@ void role_unlock(struct role *role)
 			(void)close(role->controls[i].lock_fd);
 }
 
-static void add_text(cJSON *json, const char *name, const char *text)
-{
-	if (cJSON_AddStringToObject(json, name, text) == NULL)
-		abort();
-}
-
-static void add_number(cJSON *json, const char *name, uint64_t number)
-{
-	if (cJSON_AddNumberToObject(json, name, (double)number) == NULL)
-		abort();
-}
-
-static cJSON *add_object(cJSON *json, const char *name)
-{
-	cJSON *object = cJSON_AddObjectToObject(json, name);
-	if (object == NULL)
-		abort();
-	return object;
-}
-
 static void add_counters(cJSON *json, const struct rds_counters *counters)
 {
-	cJSON *object = add_object(json, "counters");
+	cJSON *object = rds_json_object(json, "counters");
 	for (int i = 0; i < RDS_REASON_COUNT; i++)
 		if (counters->n[i] > 0)
-			add_number(object, rds_reason_name((enum rds_reason)i), counters->n[i]);
+			rds_json_number(object, rds_reason_name((enum rds_reason)i),
+			                counters->n[i]);
 }
 
 static void add_id_status(cJSON *json, const struct role *role)
 {
 	struct rds_id_status status;
 	rds_id_service_status(role->id, &status);
-	add_number(json, "peers", status.rules.peers);
-	add_number(json, "online", status.online);
-	add_number(json, "connections", status.connections);
-	add_number(json, "waiting", status.rules.waits);
-	add_number(json, "stores_pending", status.rules.stores_pending);
+	rds_json_number(json, "peers", status.rules.peers);
+	rds_json_number(json, "online", status.online);
+	rds_json_number(json, "connections", status.connections);
+	rds_json_number(json, "waiting", status.rules.waits);
+	rds_json_number(json, "stores_pending", status.rules.stores_pending);
 	add_counters(json, &status.counters);
 }
 
@@ -90,11 +71,11 @@ static void add_relay_status(cJSON *json, const struct role *role)
 {
 	struct rds_relay_status status;
 	rds_relay_status(role->relay, &status);
-	add_number(json, "sessions", status.sessions);
-	add_number(json, "waiting", status.waiting);
-	add_number(json, "handshakes", status.handshakes);
-	add_number(json, "sessions_ended", status.sessions_ended);
-	add_number(json, "bytes", status.bytes);
+	rds_json_number(json, "sessions", status.sessions);
+	rds_json_number(json, "waiting", status.waiting);
+	rds_json_number(json, "handshakes", status.handshakes);
+	rds_json_number(json, "sessions_ended", status.sessions_ended);
+	rds_json_number(json, "bytes", status.bytes);
 	add_counters(json, &status.counters);
 }
 
@@ -104,20 +85,20 @@ static void add_key(cJSON *json, const struct role *role)
 	char fingerprint[RDS_FINGERPRINT_TEXT] = "";
 	if (text != NULL)
 		rds_fingerprint(rds_view_text(text), fingerprint);
-	add_text(json, "key", text == NULL ? "" : text);
-	add_text(json, "fingerprint", fingerprint);
-	(void)cJSON_AddBoolToObject(json, "enforced", rds_key_policy_enforced(role->key) != NULL);
+	rds_json_text(json, "key", text == NULL ? "" : text);
+	rds_json_text(json, "fingerprint", fingerprint);
+	rds_json_switch(json, "enforced", rds_key_policy_enforced(role->key) != NULL);
 }
 
 static void add_status(cJSON *json, const struct role_control *control)
 {
 	const struct role *role = control->role;
-	add_text(json, "role", control->name);
-	add_text(json, "version", RDSRV_VERSION);
-	add_number(json, "pid", (uint64_t)getpid());
-	add_number(json, "uptime_seconds",
-	           (rds_loop_now_ms(role->loop) - role->started_ms) / 1000);
-	add_text(json, "data_dir", rds_datadir_path(role->dir));
+	rds_json_text(json, "role", control->name);
+	rds_json_text(json, "version", RDSRV_VERSION);
+	rds_json_number(json, "pid", (uint64_t)getpid());
+	rds_json_number(json, "uptime_seconds",
+	                (rds_loop_now_ms(role->loop) - role->started_ms) / 1000);
+	rds_json_text(json, "data_dir", rds_datadir_path(role->dir));
 	add_key(json, role);
 	if (strcmp(control->name, "id") == 0)
 		add_id_status(json, role);
@@ -127,35 +108,42 @@ static void add_status(cJSON *json, const struct role_control *control)
 
 static void add_settings(cJSON *json, const struct role *role)
 {
-	cJSON *object = add_object(json, "settings");
+	cJSON *object = rds_json_object(json, "settings");
 	for (int i = 0; i < RDS_SET_COUNT; i++) {
 		enum rds_setting setting = (enum rds_setting)i;
 		char value[RDS_SETTING_MAX_BYTES + 1];
-		cJSON *one = add_object(object, rds_setting_row(setting)->name);
-		add_text(one, "value",
-		         rds_settings_shown(role->settings, setting, value, sizeof value));
-		add_text(one, "from", rds_settings_where(role->settings, setting));
+		cJSON *one = rds_json_object(object, rds_setting_row(setting)->name);
+		rds_json_text(one, "value",
+		              rds_settings_shown(role->settings, setting, value, sizeof value));
+		rds_json_text(one, "from", rds_settings_where(role->settings, setting));
 	}
 }
 
+static cJSON *run(const struct role_control *control, const char *command, const char *words)
+{
+	cJSON *json = NULL;
+	if (strcmp(command, "status") == 0 && words[0] == '\0') {
+		json = rds_json_answer(NULL);
+		add_status(json, control);
+	} else if (strcmp(command, "settings") == 0 && words[0] == '\0') {
+		json = rds_json_answer(NULL);
+		add_settings(json, control->role);
+	} else if (strcmp(control->name, "id") == 0) {
+		json = role_control_id(control->role, command, words);
+	}
+	return json != NULL ? json : rds_json_answer("there is no such command; see rdsrv(1)");
+}
+
+// "command words": what follows the first space is the command's own.
 static char *answer(void *ctx, const char *request)
 {
-	const struct role_control *control = ctx;
-	cJSON *json = cJSON_CreateObject();
-	bool status = strcmp(request, "status") == 0;
-	bool settings = strcmp(request, "settings") == 0;
-	if (json == NULL || cJSON_AddBoolToObject(json, "ok", status || settings) == NULL)
-		abort();
-	if (status)
-		add_status(json, control);
-	else if (settings)
-		add_settings(json, control->role);
-	else
-		add_text(json, "error", "unknown command; there are: status, settings");
-	char *text = cJSON_PrintUnformatted(json);
-	if (text == NULL)
-		abort();
+	size_t len = strcspn(request, " ");
+	char *command = rds_strndup(request, len);
+	const char *words = request + len + strspn(request + len, " ");
+	cJSON *json = run(ctx, command, words);
+	char *text = rds_json_print(json);
 	cJSON_Delete(json);
+	free(command);
 	return text;
 }
 
@@ -168,10 +156,11 @@ int role_control_open(struct role *role, struct rds_error *err)
 		(void)snprintf(file, sizeof file, "%s.sock", control->name);
 		rds_datadir_ref(role->dir, file, path);
 		struct rds_error why;
-		int rc = rds_control_open(role->loop, path, answer, control, &control->control, &why);
+		int rc = rds_control_open(role->loop, path, answer, control, &control->control,
+		                          &why);
 		if (rc != 0)
-			return rds_fail(err, RDS_ESYS, "%s/%s: %s", rds_datadir_path(role->dir), file,
-			                why.text);
+			return rds_fail(err, RDS_ESYS, "%s/%s: %s", rds_datadir_path(role->dir),
+			                file, why.text);
 	}
 	return 0;
 }

@@ -4,11 +4,10 @@
 
 #include "core/alloc.h"
 #include "core/limits.h"
+#include "core/rendezvous_admin.h"
 #include "keys/keypair.h"
 
 #include <stdlib.h>
-
-#define DATABASE "db_v2.sqlite3"
 
 static void add_udp(struct role *role, int fd)
 {
@@ -39,25 +38,25 @@ static struct rds_view *views_of(const struct rds_strings *strings)
 	return views;
 }
 
-static void read_relays(struct role *role)
+int role_read_relays(struct role *role, const char *text, struct rds_error *err)
 {
-	struct rds_strings all;
-	rds_strings_split(rds_settings_text(role->settings, RDS_SET_RELAY_SERVERS), &all);
-	for (size_t i = 0; i < all.n; i++) {
-		if (rds_host_is_reachable(all.items[i])) {
-			role->relay_names.items =
-			        rds_realloc(role->relay_names.items, role->relay_names.n + 1,
-			                    sizeof *role->relay_names.items);
-			role->relay_names.items[role->relay_names.n++] = rds_strdup(all.items[i]);
-			continue;
-		}
+	struct rds_relays relays;
+	const char *local = rds_settings_text(role->settings, RDS_SET_LOCAL_IP);
+	int rc = rds_relays_parse(text, &relays, err);
+	if (rc != 0)
+		return rc;
+	if (relays.n_unreachable > 0)
 		rds_log(RDS_LOG_WARN,
-		        "not handed out as a relay: no client can reach this address; -r is what "
+		        "not handed out as a relay: no client can reach 0.0.0.0; -r is what "
 		        "clients are told, not where the server listens",
-		        rds_field_text("relay", all.items[i]));
-	}
-	rds_strings_free(&all);
-	role->relay_views = views_of(&role->relay_names);
+		        rds_field_text("relay_servers", text));
+	if (local[0] != '\0' && role->lan.n > 0)
+		rds_relays_add_local(&relays, role->lan.items, role->lan.n, local);
+	if (role->id != NULL)
+		rds_rendezvous_set_relays(rds_id_service_rules(role->id), relays.items, relays.n);
+	rds_relays_free(&role->relays);
+	role->relays = relays;
+	return 0;
 }
 
 static void on_resolved(void *ctx, const char *name, const char *why)
@@ -65,21 +64,28 @@ static void on_resolved(void *ctx, const char *name, const char *why)
 	(void)ctx;
 	if (why != NULL)
 		rds_log(RDS_LOG_WARN,
-		        "a relay's name does not resolve here; it is handed out all the same, since "
-		        "clients resolve it",
+		        "a relay's name does not resolve here; it is handed out all the same, "
+		        "since clients resolve it",
 		        rds_field_text("relay", name), rds_field_text("why", why));
+}
+
+static void look_up(struct role *role, struct rds_view name)
+{
+	struct rds_ip ip;
+	struct rds_host_port host;
+	char *text = rds_strndup(name.data, name.len);
+	if (rds_value_host(text, &host) == 0 && rds_ip_parse(host.host, &ip) != 0)
+		rds_resolver_look_up(role->resolver, host.host);
+	free(text);
 }
 
 static void look_up_relays(struct role *role)
 {
-	struct rds_ip ip;
 	role->resolver = rds_resolver_new(role->loop, on_resolved, role);
-	for (size_t i = 0; i < role->relay_names.n; i++) {
-		struct rds_host_port host;
-		if (rds_value_host(role->relay_names.items[i], &host) == 0 &&
-		    rds_ip_parse(host.host, &ip) != 0)
-			rds_resolver_look_up(role->resolver, host.host);
-	}
+	for (size_t i = 0; i < role->relays.n; i++)
+		look_up(role, role->relays.items[i].name);
+	for (size_t i = 0; i < role->relays.n_by_net; i++)
+		look_up(role, role->relays.by_net[i].name);
 }
 
 // Clients that are told no relay go to the ID host's port N+1: say so where nothing is there.
@@ -88,9 +94,10 @@ static void warn_of_missing_relay(const struct role *role)
 	const struct rds_settings *settings = role->settings;
 	uint16_t expected = (uint16_t)(rds_settings_number(settings, RDS_SET_PORT) + 1);
 	uint16_t ours = rds_settings_port(settings, RDS_SET_RELAY_PORT);
-	if (role->relay_names.n == 0 && role->kind->relay && ours != 0 && ours != expected)
+	if (role->relays.n == 0 && role->kind->relay && ours != 0 && ours != expected)
 		rds_log(RDS_LOG_WARN,
-		        "clients will look for the relay at another port: name it with -r HOST:PORT",
+		        "clients will look for the relay at another port: name it with -r "
+		        "HOST:PORT",
 		        rds_field_uint("they_try", expected), rds_field_uint("relay_port", ours));
 }
 
@@ -110,8 +117,11 @@ static int read_lists(struct role *role, struct rds_error *err)
 	rds_strings_split(rds_settings_text(settings, RDS_SET_RENDEZVOUS_SERVERS),
 	                  &role->server_names);
 	role->server_views = views_of(&role->server_names);
-	read_relays(role);
-	warn_of_missing_relay(role);
+	if (rc == 0)
+		rc = role_read_relays(role, rds_settings_text(settings, RDS_SET_RELAY_SERVERS),
+		                      err);
+	if (rc == 0)
+		warn_of_missing_relay(role);
 	return rc;
 }
 
@@ -123,18 +133,18 @@ static struct rds_rendezvous_config rules_config(const struct role *role)
 	        .seed = role->seed,
 	        .lan = role->lan.items,
 	        .n_lan = role->lan.n,
+	        .enrol = (enum rds_enrol)rds_settings_number(s, RDS_SET_ENROL),
 	        .always_use_relay = rds_settings_number(s, RDS_SET_ALWAYS_USE_RELAY) != 0,
-	        .relays = role->relay_views,
-	        .n_relays = role->relay_names.n,
+	        .relays = role->relays.items,
+	        .n_relays = role->relays.n,
 	        .keep_alive_sec = RDS_KEEP_ALIVE_SEC,
 	        .serial = (int32_t)rds_settings_number(s, RDS_SET_SERIAL),
 	        .rendezvous_servers = role->server_views,
 	        .n_rendezvous_servers = role->server_names.n,
 	        .software_url = url[0] == '\0' ? NULL : url,
-	        .limits = {.per_minute = (uint32_t)rds_settings_number(
-	                           s, RDS_SET_LIMIT_REGISTER_MINUTE),
-	                   .ids_per_day =
-	                           (uint32_t)rds_settings_number(s, RDS_SET_LIMIT_IDS_DAY),
+	        .limits = {.per_minute =
+	                           (uint32_t)rds_settings_number(s, RDS_SET_LIMIT_REGISTER_MINUTE),
+	                   .ids_per_day = (uint32_t)rds_settings_number(s, RDS_SET_LIMIT_IDS_DAY),
 	                   .exempt = role->exempt.items,
 	                   .n_exempt = role->exempt.n},
 	};
@@ -148,7 +158,7 @@ static char *database_path(const struct role *role)
 	if (strncmp(text, scheme, sizeof scheme - 1) == 0)
 		text += sizeof scheme - 1;
 	return text[0] != '\0' ? rds_strdup(text)
-	                       : rds_asprintf("%s/" DATABASE, rds_datadir_path(role->dir));
+	                       : rds_asprintf("%s/" RDS_DATABASE_FILE, rds_datadir_path(role->dir));
 }
 
 int role_id_start(struct role *role, struct rds_error *err)
@@ -169,8 +179,8 @@ int role_id_start(struct role *role, struct rds_error *err)
 	char *path = database_path(role);
 	// A new one belongs to the directory's owner, whoever starts the server first.
 	if (rds_settings_text(settings, RDS_SET_DB_URL)[0] == '\0')
-		rc = rds_datadir_write(role->dir, DATABASE, 0600, RDS_WRITE_NEW, rds_view_of("", 0),
-		                       err);
+		rc = rds_datadir_write(role->dir, RDS_DATABASE_FILE, 0600, RDS_WRITE_NEW,
+		                       rds_view_of("", 0), err);
 	if (rc == -RDS_EEXIST)
 		rc = 0;
 	if (rc == 0)
@@ -203,12 +213,11 @@ void role_id_stop(struct role *role)
 	rds_resolver_free(role->resolver);
 	rds_id_service_free(role->id);
 	rds_offerer_free(role->offerer);
-	rds_strings_free(&role->relay_names);
+	rds_relays_free(&role->relays);
 	rds_strings_free(&role->server_names);
 	rds_cidrs_free(&role->lan);
 	rds_cidrs_free(&role->exempt);
 	rds_cidrs_free(&role->trusted);
 	rds_ports_free(&role->header_ports);
-	free(role->relay_views);
 	free(role->server_views);
 }

@@ -45,8 +45,7 @@ static void refused(void *ctx, enum rds_key_verdict verdict, struct rds_view lic
 		return;
 	rds_fingerprint(rds_view_text(rds_key_policy_enforced(role->key)), ours);
 	rds_fingerprint(licence_key, theirs);
-	rds_log(RDS_LOG_WARN, "key refused",
-	        rds_field_reason(rds_key_reason(verdict)),
+	rds_log(RDS_LOG_WARN, "key refused", rds_field_reason(rds_key_reason(verdict)),
 	        rds_field_text("client_has", theirs), rds_field_text("server_has", ours),
 	        rds_field_bytes("id", id), rds_field_addr("from", from),
 	        rds_field_uint("not_logged_before", held_back));

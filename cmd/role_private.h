@@ -5,13 +5,17 @@
 
 #include "cmd/role.h"
 #include "conf/client_conf.h"
-#include "keys/secure_channel.h"
+#include "conf/relays.h"
+#include "core/limits.h"
 #include "core/log.h"
+#include "keys/secure_channel.h"
 #include "net/control.h"
 #include "net/id_service.h"
 #include "net/listen.h"
 #include "net/relay.h"
 #include "net/resolve.h"
+
+#define RDS_DATABASE_FILE "db_v2.sqlite3"
 
 // A control socket and which role it speaks for.
 struct role_control {
@@ -23,6 +27,8 @@ struct role_control {
 
 struct role {
 	const struct rds_role_kind *kind;
+	int argc;
+	char **argv;
 	struct rds_settings *settings;
 	struct rds_datadir *dir;
 	const char *dir_why;
@@ -39,8 +45,7 @@ struct role {
 	// ID server
 	struct rds_offerer *offerer; // of the secure channel; NULL: none is offered
 	struct rds_id_service *id;
-	struct rds_strings relay_names; // as they are handed out
-	struct rds_view *relay_views;
+	struct rds_relays relays; // as they are handed out
 	struct rds_strings server_names;
 	struct rds_view *server_views;
 	struct rds_cidrs trusted;
@@ -56,6 +61,8 @@ struct role {
 // role_id.c
 int role_id_start(struct role *role, struct rds_error *err);
 void role_id_stop(struct role *role);
+// Sets the relays that are handed out, from the text of relay-servers.
+int role_read_relays(struct role *role, const char *text, struct rds_error *err);
 
 // role_relay.c
 int role_relay_start(struct role *role, struct rds_error *err);
@@ -71,6 +78,13 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 typedef void (*role_add_fn)(struct role *role, int fd);
 int role_listen(struct role *role, const char *name, enum rds_proto proto, uint16_t port,
                 role_add_fn add, struct rds_error *err);
+
+// role_reload.c. -RDS_EINVAL with *err: nothing has changed.
+int role_reload(struct role *role, struct rds_error *err);
+
+// role_control_id.c: answers the ID server's own commands; NULL: there is no such command.
+struct cJSON;
+struct cJSON *role_control_id(struct role *role, const char *command, const char *words);
 
 // role_control.c
 int role_lock(struct role *role, struct rds_error *err);

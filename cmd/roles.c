@@ -4,7 +4,10 @@
 #include "cmd/keygen.h"
 #include "cmd/role.h"
 
-#define TEST_CONFIG {"test-config", 0, NULL, "print every setting and its origin, then exit"}
+#define TEST_CONFIG                                                                     \
+	{                                                                               \
+		"test-config", 0, NULL, "print every setting and its origin, then exit" \
+	}
 
 static const struct rds_cli_option options[] = {TEST_CONFIG};
 static const struct rds_cli_option hbbs_options[] = {

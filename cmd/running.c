@@ -24,7 +24,8 @@ int rds_running_ask(const struct rds_datadir *dir, const char *role, const char 
 	*out = cJSON_Parse(answer);
 	free(answer);
 	if (*out == NULL)
-		return rds_fail(err, RDS_EPARSE, "the running %s server's answer is not JSON", role);
+		return rds_fail(err, RDS_EPARSE, "the running %s server's answer is not JSON",
+		                role);
 	return 0;
 }
 
@@ -36,8 +37,8 @@ char *rds_running_key(const struct rds_datadir *dir)
 		struct rds_error err;
 		cJSON *status = NULL;
 		if (rds_running_ask(dir, roles[i], "status", &status, &err) == 0)
-			key = rds_strdup(
-			        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(status, "key")));
+			key = rds_strdup(cJSON_GetStringValue(
+			        cJSON_GetObjectItemCaseSensitive(status, "key")));
 		cJSON_Delete(status);
 	}
 	return key;
@@ -54,8 +55,8 @@ static void take_setting(struct rds_settings *settings, const cJSON *item)
 	    setting == RDS_SET_DATA_DIR || setting == RDS_SET_KEY || setting == RDS_SET_CONFIG)
 		return;
 	// Above whatever this command's own surroundings say, below its command line.
-	if (rds_settings_set(settings, setting, value, RDS_FROM_CONFIG_FILE, "the running ID server",
-	                     &err) != 0)
+	if (rds_settings_set(settings, setting, value, RDS_FROM_CONFIG_FILE,
+	                     "the running ID server", &err) != 0)
 		(void)fprintf(stderr, "the running ID server's settings: %s\n", err.text);
 }
 
@@ -66,7 +67,7 @@ void rds_running_settings(const struct rds_datadir *dir, struct rds_settings *se
 	if (rds_running_ask(dir, "id", "settings", &answer, &err) == 0) {
 		const cJSON *item = NULL;
 		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "settings"))
-			take_setting(settings, item);
+		        take_setting(settings, item);
 	}
 	cJSON_Delete(answer);
 }

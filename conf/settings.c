@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "conf/settings.h"
 
+#include "conf/relays.h"
 #include "core/alloc.h"
 #include "core/base64.h"
 #include "core/limits.h"
@@ -84,6 +85,7 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 {
 	struct rds_cidrs cidrs;
 	struct rds_ports ports;
+	struct rds_relays relays;
 	bool on = false;
 	int rc = 0;
 	*number = 0;
@@ -115,8 +117,29 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 		return rc;
 	case RDS_TYPE_HOSTS:
 		return rds_value_hosts(text, err);
+	case RDS_TYPE_RELAYS:
+		rc = rds_relays_parse(text, &relays, err);
+		if (rc == 0)
+			rds_relays_free(&relays);
+		return rc;
 	}
 	return -RDS_EINVAL;
+}
+
+// What looks like a secret key has to be a whole one: else it would be taken for a public text, and
+// be told to everybody.
+static int check_key(const char *text, struct rds_error *form)
+{
+	uint8_t bytes[67];
+	size_t len = strlen(text);
+	if (!rds_text_may_be_secret(text, len))
+		return 0;
+	long n = rds_base64_decode(text, len, bytes, sizeof bytes);
+	explicit_bzero(bytes, sizeof bytes);
+	return n == 64 ? 0
+	               : rds_fail(form, RDS_EINVAL,
+	                          "a whole secret key (base64 of 64 bytes), a public key, or another "
+	                          "text that doesn't look like a damaged secret");
 }
 
 int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, const char *value,
@@ -128,10 +151,11 @@ int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, co
 	int64_t number = 0;
 	struct rds_view trimmed = rds_view_trim(rds_view_text(value));
 	if (trimmed.len > RDS_SETTING_MAX_BYTES)
-		return rds_fail(err, RDS_EINVAL, "%s: the value of %s is too long (%zu bytes)", where,
-		                row->name, trimmed.len);
+		return rds_fail(err, RDS_EINVAL, "%s: the value of %s is too long (%zu bytes)",
+		                where, row->name, trimmed.len);
 	char *text = rds_strndup(trimmed.data, trimmed.len);
-	if (check(row, text, &number, &form) != 0) {
+	if (check(row, text, &number, &form) != 0 ||
+	    (setting == RDS_SET_KEY && check_key(text, &form) != 0)) {
 		char shown[128];
 		(void)rds_text_escape(trimmed, shown, sizeof shown);
 		free(text);
@@ -177,6 +201,18 @@ void rds_settings_free(struct rds_settings *settings)
 	free(settings);
 }
 
+void rds_settings_copy(struct rds_settings *to, const struct rds_settings *from,
+                       enum rds_setting setting)
+{
+	const struct value *value = &from->values[setting];
+	free(to->values[setting].text);
+	free(to->values[setting].where);
+	to->values[setting] = (struct value){.text = rds_strdup(value->text),
+	                                     .where = rds_strdup(value->where),
+	                                     .number = value->number,
+	                                     .origin = value->origin};
+}
+
 const char *rds_settings_text(const struct rds_settings *settings, enum rds_setting setting)
 {
 	return settings->values[setting].text;
@@ -202,25 +238,30 @@ const char *rds_settings_where(const struct rds_settings *settings, enum rds_set
 	return settings->values[setting].where;
 }
 
+// A port that was set, or what it follows; 0: off.
+static uint16_t own_or(const struct rds_settings *settings, enum rds_setting setting,
+                       int64_t followed)
+{
+	if (rds_settings_text(settings, setting)[0] != '\0')
+		return (uint16_t)rds_settings_number(settings, setting); // a number, or 0 for off
+	return (uint16_t)(followed > 0 && followed <= UINT16_MAX ? followed : 0);
+}
+
 uint16_t rds_settings_port(const struct rds_settings *settings, enum rds_setting setting)
 {
-	int64_t own = rds_settings_number(settings, setting);
-	if (rds_settings_text(settings, setting)[0] != '\0')
-		return (uint16_t)own; // a number, or 0 for off
 	int64_t n = rds_settings_number(settings, RDS_SET_PORT);
+	uint16_t relay = own_or(settings, RDS_SET_RELAY_PORT, n + 1);
 	switch (setting) {
 	case RDS_SET_NAT_PORT:
-		return (uint16_t)(n - 1);
+		return own_or(settings, setting, n - 1);
 	case RDS_SET_RELAY_PORT:
-		return (uint16_t)(n + 1);
+		return relay;
 	case RDS_SET_WEBSOCKET_PORT:
-		return (uint16_t)(n + 2);
-	case RDS_SET_RELAY_WEBSOCKET_PORT: {
-		uint16_t relay = rds_settings_port(settings, RDS_SET_RELAY_PORT);
-		return (uint16_t)(relay == 0 || relay > 65533 ? 0 : relay + 2);
-	}
+		return own_or(settings, setting, n + 2);
+	case RDS_SET_RELAY_WEBSOCKET_PORT:
+		return own_or(settings, setting, relay == 0 ? 0 : relay + 2);
 	default:
-		return 0;
+		return (uint16_t)rds_settings_number(settings, setting);
 	}
 }
 

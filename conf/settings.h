@@ -24,6 +24,7 @@ enum rds_setting {
 	RDS_SET_RELAY_SERVERS,
 	RDS_SET_MASK,
 	RDS_SET_ALWAYS_USE_RELAY,
+	RDS_SET_ENROL,
 	RDS_SET_SECURE_TCP,
 	RDS_SET_TRUSTED_PROXIES,
 	RDS_SET_PROXY_PROTOCOL,
@@ -52,13 +53,14 @@ enum rds_setting {
 enum rds_setting_type {
 	RDS_TYPE_TEXT,
 	RDS_TYPE_NUMBER,
-	RDS_TYPE_PORT,   // 1 to 65535, or "off"; empty: follows another
+	RDS_TYPE_PORT, // 1 to 65535, or "off"; empty: follows another
 	RDS_TYPE_SWITCH,
 	RDS_TYPE_CHOICE, // one of the words in `choices`
-	RDS_TYPE_BINDS, // addresses and names of interfaces
+	RDS_TYPE_BINDS,  // addresses and names of interfaces
 	RDS_TYPE_CIDRS,
 	RDS_TYPE_PORTS, // a list
 	RDS_TYPE_HOSTS,
+	RDS_TYPE_RELAYS, // conf/relays.h
 };
 
 // Who takes a setting on its command line.
@@ -74,13 +76,13 @@ struct rds_setting_row {
 	char letter; // 0: none
 	enum rds_setting_type type;
 	unsigned takers;
-	const char *initial;  // the default's text
-	int64_t least, most;  // of numbers
-	const char *choices;  // "a b c"
-	const char *value;    // what --help calls the value
+	const char *initial; // the default's text
+	int64_t least, most; // of numbers
+	const char *choices; // "a b c"
+	const char *value;   // what --help calls the value
 	const char *help;
-	bool bare_env;        // hbbs or hbbr read it from the environment without RDSRV_
-	bool rare;            // in the manual, not in --help
+	bool bare_env;         // hbbs or hbbr read it from the environment without RDSRV_
+	bool rare;             // in the manual, not in --help
 	const char *no_effect; // why setting it does nothing (yet); NULL: it works
 };
 
@@ -119,6 +121,10 @@ int rds_settings_read(struct rds_settings *settings, struct rds_view contents, c
 // Reads RDSRV_NAME for every setting, the bare names that hbbs and hbbr know, and RUST_LOG.
 int rds_settings_read_environment(struct rds_settings *settings, char *const *environment,
                                   struct rds_error *err) __attribute__((warn_unused_result));
+
+// Takes one value, and where it comes from, over from another set.
+void rds_settings_copy(struct rds_settings *to, const struct rds_settings *from,
+                       enum rds_setting setting);
 
 // The value as text; never NULL. Borrowed.
 const char *rds_settings_text(const struct rds_settings *settings, enum rds_setting setting);

@@ -141,8 +141,8 @@ size_t rds_addr_mangle(const struct rds_addr *addr, uint32_t clock_us, uint8_t o
 		return RDS_ADDR_WIRE;
 	}
 	const uint8_t *b = addr->ip.b + 12;
-	uint32_t ip = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-	              (uint32_t)b[3] << 24;
+	uint32_t ip =
+	        (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 	u128 n = ((u128)ip + clock_us) << 49 | (u128)clock_us << 17 |
 	         (u128)((uint32_t)addr->port + (clock_us & 0xffff));
 	size_t len = 0;

@@ -22,7 +22,7 @@ struct rds_cidr {
 };
 
 // Room for the longest text of each, NUL included.
-#define RDS_IP_TEXT 46
+#define RDS_IP_TEXT   46
 #define RDS_ADDR_TEXT 54
 
 // Bytes of a socket_addr field at most.

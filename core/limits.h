@@ -16,7 +16,7 @@
 #define RDS_ONLINE_MS 30000
 
 // More tries than this to register one id within the window are answered TOO_FREQUENT.
-#define RDS_ID_TRIES 3
+#define RDS_ID_TRIES           3
 #define RDS_ID_TRIES_WINDOW_MS 6000
 
 // Source addresses whose registrations are counted. Some 100 bytes each while quiet; when
@@ -35,6 +35,10 @@
 // Connections that wait for another client's answer: some 200 bytes each.
 #define RDS_WAITS        20000
 #define RDS_WAITS_PER_IP 1000
+
+// What is remembered of attempts to connect (some 300 bytes each) and of refused registrations.
+#define RDS_LEDGER_ATTEMPTS 2000
+#define RDS_REFUSED         256
 
 // Registrations on their way to the disk: at a few hundred bytes each, and at the speed of a
 // slow disk, some seconds of work.
@@ -64,7 +68,7 @@
 
 // Registered connections: a heartbeat when nothing was sent for so long (section 5 point 4;
 // reverse proxies cut silent connections after 60 s), and how many may go unanswered.
-#define RDS_KEEP_ALIVE_SEC      30
+#define RDS_KEEP_ALIVE_SEC        30
 #define RDS_HEARTBEATS_UNANSWERED 2
 
 // After our last byte, how long a connection may take to read it and close.
@@ -80,10 +84,10 @@
 #define RDS_CONNS_PER_IP 5000
 
 // The relay (section 9 points 2, 3 and 5).
-#define RDS_RELAY_HANDSHAKE_MS 30000
-#define RDS_RELAY_WAIT_MS 30000
-#define RDS_RELAY_IDLE_MS (60 * 60 * 1000)
-#define RDS_RELAY_WAITING 20000
+#define RDS_RELAY_HANDSHAKE_MS   30000
+#define RDS_RELAY_WAIT_MS        30000
+#define RDS_RELAY_IDLE_MS        (60 * 60 * 1000)
+#define RDS_RELAY_WAITING        20000
 #define RDS_RELAY_UUID_MAX_BYTES 128
 
 // Read at once from one side of a session; one such buffer a thread, not a session.

@@ -11,7 +11,7 @@
 static struct {
 	rds_log_sink_fn sink;
 	void *ctx;
-	enum rds_log_level most;
+	_Atomic enum rds_log_level most; // the store's thread reads it too
 } log_to;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
@@ -21,6 +21,11 @@ void rds_log_to(rds_log_sink_fn sink, void *ctx, enum rds_log_level most)
 {
 	log_to.sink = sink;
 	log_to.ctx = ctx;
+	log_to.most = most;
+}
+
+void rds_log_set_level(enum rds_log_level most)
+{
 	log_to.most = most;
 }
 
@@ -94,7 +99,7 @@ static struct rds_view field_value(const struct rds_field *field, char scratch[R
 
 static void put_escaped(struct line *line, struct rds_view v)
 {
-	char text[1024];
+	char text[6000];
 	put_text(line, rds_text_escape(v, text, sizeof text));
 }
 
@@ -107,7 +112,8 @@ static void put_json(struct line *line, struct rds_view v)
 		size_t n = rds_utf8_next(v, &c);
 		char one[8];
 		if (n == 0 || rds_char_is_unsafe(c)) {
-			(void)snprintf(one, sizeof one, "\\u%04x", n == 0 ? v.data[0] : (unsigned)c);
+			(void)snprintf(one, sizeof one, "\\u%04x",
+			               n == 0 ? v.data[0] : (unsigned)c);
 			put_text(line, one);
 		} else {
 			if (c == '"' || c == '\\')

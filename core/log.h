@@ -66,6 +66,9 @@ typedef void (*rds_log_sink_fn)(void *ctx, enum rds_log_level level, const char 
 // nothing reaches it. Call before threads start.
 void rds_log_to(rds_log_sink_fn sink, void *ctx, enum rds_log_level most);
 
+// Another level from now on.
+void rds_log_set_level(enum rds_log_level most);
+
 bool rds_log_wants(enum rds_log_level level);
 
 // Hands an event to the sink; the macro appends a placeholder, which n does not count.
@@ -74,13 +77,13 @@ void rds_log_fields(enum rds_log_level level, const char *event, const struct rd
 
 // rds_log(RDS_LOG_INFO, "ready", rds_field_text("role", role));
 #define rds_log(level, ...) rds_log_(level, __VA_ARGS__, {0})
-#define rds_log_(level, event, ...)                                                         \
-	do {                                                                                \
-		if (rds_log_wants(level)) {                                                 \
-			const struct rds_field rds_fields_[] = {__VA_ARGS__};               \
-			rds_log_fields(level, event, rds_fields_,                           \
-			               sizeof rds_fields_ / sizeof rds_fields_[0] - 1);     \
-		}                                                                           \
+#define rds_log_(level, event, ...)                                                     \
+	do {                                                                            \
+		if (rds_log_wants(level)) {                                             \
+			const struct rds_field rds_fields_[] = {__VA_ARGS__};           \
+			rds_log_fields(level, event, rds_fields_,                       \
+			               sizeof rds_fields_ / sizeof rds_fields_[0] - 1); \
+		}                                                                       \
 	} while (0)
 
 // Writes one line, newline and NUL included, into out; what doesn't fit is cut and marked so.

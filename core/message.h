@@ -55,8 +55,8 @@ pb_callback_t rds_blob_field(const struct rds_view *bytes);
 // A view of a bounded bytes field, and setting one; rds_set is false (and the field empty)
 // where the bytes don't fit. Both are macros because nanopb makes a type for each field.
 #define rds_get(field) rds_view_of((field).bytes, (field).size)
-#define rds_set(field, view)                                                                \
-	rds_set_bytes(&(field)->size, (field)->bytes, sizeof (field)->bytes, (view))
+#define rds_set(field, view) \
+	rds_set_bytes(&(field)->size, (field)->bytes, sizeof(field)->bytes, (view))
 bool rds_set_bytes(pb_size_t *size, uint8_t *bytes, size_t cap, struct rds_view value);
 
 #endif

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 
 #define MINUTE_MS 60000U
-#define DAY_MS (24U * 60U * MINUTE_MS)
+#define DAY_MS    (24U * 60U * MINUTE_MS)
 
 // A list of things with the time of each, oldest first. Grows to its limit and no further.
 struct recent {
 	struct recent_one {
 		uint64_t at_ms;
 		uint64_t what;
-	} *ones;
+	} * ones;
 	uint32_t n;
 	uint32_t cap;
 };
@@ -47,12 +47,18 @@ static void recent_expire(struct recent *recent, uint64_t now_ms, uint64_t windo
 	memmove(recent->ones, recent->ones + gone, recent->n * sizeof *recent->ones);
 }
 
-static bool recent_holds(const struct recent *recent, uint64_t what)
+// Whether what is among them: if so, it is the newest from now on.
+static bool recent_renew(struct recent *recent, uint64_t now_ms, uint64_t what)
 {
-	for (uint32_t i = 0; i < recent->n; i++)
-		if (recent->ones[i].what == what)
-			return true;
-	return false;
+	uint32_t i = 0;
+	while (i < recent->n && recent->ones[i].what != what)
+		i++;
+	if (i == recent->n)
+		return false;
+	memmove(recent->ones + i, recent->ones + i + 1,
+	        (recent->n - i - 1) * sizeof *recent->ones);
+	recent->ones[recent->n - 1] = (struct recent_one){.at_ms = now_ms, .what = what};
+	return true;
 }
 
 static void recent_add(struct recent *recent, uint64_t now_ms, uint64_t what)
@@ -151,7 +157,7 @@ enum rds_reason rds_register_limits_count(struct rds_register_limits *limits, ui
 	if (config->ids_per_day > 0) {
 		uint64_t what = rds_hash(&limits->seed, id.data, id.len);
 		recent_expire(&source->ids, now_ms, DAY_MS);
-		if (recent_holds(&source->ids, what))
+		if (recent_renew(&source->ids, now_ms, what))
 			return RDS_WHY_NONE;
 		if (source->ids.n >= config->ids_per_day)
 			return RDS_WHY_IP_TOO_MANY_IDS;

@@ -9,9 +9,9 @@
 #include "core/table.h"
 
 struct rds_register_limits_config {
-	uint32_t per_minute;             // RegisterPk in a sliding minute; 0: any number
-	uint32_t ids_per_day;            // different ids in a sliding day; 0: any number
-	const struct rds_cidr *exempt;   // borrows
+	uint32_t per_minute;           // RegisterPk in a sliding minute; 0: any number
+	uint32_t ids_per_day;          // different ids in a sliding day; 0: any number
+	const struct rds_cidr *exempt; // borrows
 	size_t n_exempt;
 };
 

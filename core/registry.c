@@ -83,6 +83,11 @@ void rds_registry_remove(struct rds_registry *registry, struct rds_peer *peer)
 	free(peer);
 }
 
+const struct rds_peer *rds_registry_next(const struct rds_registry *registry, size_t *at)
+{
+	return rds_table_next(&registry->by_id, at);
+}
+
 size_t rds_registry_count(const struct rds_registry *registry)
 {
 	return registry->by_id.used;

@@ -6,6 +6,9 @@
 #include "core/addr.h"
 #include "core/table.h"
 
+// Whether a machine may use its id.
+enum rds_peer_state { RDS_PEER_APPROVED, RDS_PEER_PENDING, RDS_PEER_BANNED };
+
 // Where a datagram came from and where answers go: the remote address, and a handle for the
 // local socket and address (0: the kernel chooses), which only the sender of datagrams reads.
 struct rds_path {
@@ -15,19 +18,21 @@ struct rds_path {
 
 // One id. Some 100 bytes and its texts; a million of them have to fit.
 struct rds_peer {
-	uint64_t seen_ms;          // last accepted registration; 0: not since the start
-	struct rds_ip ip_on_file;  // none: not known
-	struct rds_path path;      // valid if seen_ms != 0 or conn != 0
-	uint64_t conn;             // the connection that it is registered at; 0: by datagrams
-	uint32_t tries_ms[3];      // when the last tries to register it were (low 32 bits), 0: none
-	uint16_t stores_pending;   // registrations of it on their way to the disk
+	uint64_t seen_ms;         // last accepted registration; 0: not since the start
+	struct rds_ip ip_on_file; // none: not known
+	struct rds_path path;     // valid if seen_ms != 0 or conn != 0
+	uint64_t conn;            // the connection that it is registered at; 0: by datagrams
+	uint32_t tries_ms[3];     // when the last tries to register it were (low 32 bits), 0: none
+	uint16_t stores_pending;  // registrations of it on their way to the disk
 	uint16_t uuid_len;
 	uint16_t pk_len;
 	uint8_t id_len;
-	bool on_file : 1; // its row is safely on disk; false only while the first store is pending
+	enum rds_peer_state state : 8;
+	bool on_file : 1;  // its row is safely on disk; false only while the first store is pending
+	bool away : 1;     // has left since it was last seen
 	bool renaming : 1; // its id, or the change to it, is on its way to the disk
-	bool proven : 1;  // path was confirmed by a RegisterPk with the right uuid
-	uint8_t bytes[];  // id, uuid, pk
+	bool proven : 1;   // path was confirmed by a RegisterPk with the right uuid
+	uint8_t bytes[];   // id, uuid, pk
 };
 
 static inline struct rds_view rds_peer_id(const struct rds_peer *peer)
@@ -69,6 +74,9 @@ struct rds_peer *rds_registry_set_pk(struct rds_registry *registry, struct rds_p
 
 // Takes the peer out and frees it.
 void rds_registry_remove(struct rds_registry *registry, struct rds_peer *peer);
+
+// Walks over all peers in no order: *at = 0 to start; NULL ends.
+const struct rds_peer *rds_registry_next(const struct rds_registry *registry, size_t *at);
 
 size_t rds_registry_count(const struct rds_registry *registry);
 

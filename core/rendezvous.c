@@ -21,6 +21,7 @@ struct rds_rendezvous *rds_rendezvous_new(const struct rds_rendezvous_config *co
 	rules->limits = rds_register_limits_new(&config->limits, &config->seed);
 	rules->unproven = rds_rate_new(&config->seed, RDS_RATE_PER_SECOND, RDS_RATE_BURST,
 	                               RDS_RATE_TOTAL_PER_SECOND);
+	rules->ledger = rds_ledger_new();
 	rules->next_ticket = 1;
 	return rules;
 }
@@ -34,6 +35,7 @@ void rds_rendezvous_free(struct rds_rendezvous *rules)
 	rds_register_limits_free(rules->limits);
 	rds_waits_clear(&rules->waits);
 	rds_rate_free(rules->unproven);
+	rds_ledger_free(rules->ledger);
 	rds_registry_clear(&rules->peers);
 	free(rules);
 }
@@ -46,6 +48,7 @@ int rds_rendezvous_load(struct rds_rendezvous *rules, const struct rds_peer_row 
 	if (peer == NULL)
 		return -RDS_ETOOBIG;
 	peer->ip_on_file = row->ip;
+	peer->state = row->state;
 	peer->on_file = true;
 	return 0;
 }
@@ -61,19 +64,19 @@ static const struct {
 	unsigned doors;
 } handlers[] = {
 #define ROW(name, fn, doors) [rds_RendezvousMessage_##name##_tag] = {rendezvous_##fn, doors}
-        ROW(register_peer, register_peer, DOOR(UDP)),
-        ROW(register_pk, register_pk, DOOR(UDP) | DOOR_CONN),
-        ROW(punch_hole_request, punch_hole_request, DOOR_CONN),
-        ROW(punch_hole_sent, punch_hole_sent, DOOR(UDP) | DOOR_CONN),
-        ROW(local_addr, local_addr, DOOR(UDP) | DOOR_CONN),
-        ROW(request_relay, request_relay, DOOR_CONN),
-        ROW(relay_response, relay_response, DOOR_CONN),
-        ROW(test_nat_request, test_nat, DOOR_ANY),
-        ROW(online_request, online_request, DOOR(NAT) | DOOR_CONN),
-        ROW(software_update, software_update, DOOR(UDP) | DOOR_CONN),
-        ROW(health_check, health_check, DOOR_CONN),
-        ROW(http_proxy_request, http_proxy, DOOR_CONN),
-        [rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
+	ROW(register_peer, register_peer, DOOR(UDP)),
+	ROW(register_pk, register_pk, DOOR(UDP) | DOOR_CONN),
+	ROW(punch_hole_request, punch_hole_request, DOOR_CONN),
+	ROW(punch_hole_sent, punch_hole_sent, DOOR(UDP) | DOOR_CONN),
+	ROW(local_addr, local_addr, DOOR(UDP) | DOOR_CONN),
+	ROW(request_relay, request_relay, DOOR_CONN),
+	ROW(relay_response, relay_response, DOOR_CONN),
+	ROW(test_nat_request, test_nat, DOOR_ANY),
+	ROW(online_request, online_request, DOOR(NAT) | DOOR_CONN),
+	ROW(software_update, software_update, DOOR(UDP) | DOOR_CONN),
+	ROW(health_check, health_check, DOOR_CONN),
+	ROW(http_proxy_request, http_proxy, DOOR_CONN),
+	[rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
 #undef ROW
 };
 
@@ -112,6 +115,11 @@ void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
 
 void rds_rendezvous_closed(struct rds_rendezvous *rules, uint64_t conn)
 {
+	const struct rds_wait *wait = rds_waits_of_conn(&rules->waits, conn);
+	struct rds_attempt *attempt =
+	        wait == NULL ? NULL : rds_ledger_find(rules->ledger, wait->attempt);
+	if (attempt != NULL)
+		attempt->verdict = RDS_VERDICT_SILENCE;
 	rds_waits_end_conn(&rules->waits, conn);
 	rendezvous_unregister_conn(rules, conn);
 }
@@ -170,9 +178,17 @@ bool rendezvous_may_answer(struct rds_rendezvous *rules, const struct rds_incomi
 	return false;
 }
 
+enum rds_reason rendezvous_state_reason(enum rds_peer_state state)
+{
+	return state == RDS_PEER_APPROVED  ? RDS_WHY_NONE
+	       : state == RDS_PEER_PENDING ? RDS_WHY_AWAITS_APPROVAL
+	                                   : RDS_WHY_BANNED;
+}
+
 bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms)
 {
-	return peer->conn != 0 || (peer->seen_ms != 0 && now_ms - peer->seen_ms < RDS_ONLINE_MS);
+	return peer->conn != 0 ||
+	       (!peer->away && peer->seen_ms != 0 && now_ms - peer->seen_ms < RDS_ONLINE_MS);
 }
 
 struct rds_peer *rendezvous_find(const struct rds_rendezvous *rules, struct rds_view id)

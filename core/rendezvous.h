@@ -9,13 +9,14 @@
 #include "core/reason.h"
 #include "core/register_limits.h"
 #include "core/registry.h"
+#include "core/relay_names.h"
 #include "core/store.h"
 
 // Which way a message came in (section 1).
 enum rds_door {
-	RDS_DOOR_UDP,  // N
-	RDS_DOOR_MAIN, // N, TCP
-	RDS_DOOR_NAT,  // N-1, TCP
+	RDS_DOOR_UDP,       // N
+	RDS_DOOR_MAIN,      // N, TCP
+	RDS_DOOR_NAT,       // N-1, TCP
 	RDS_DOOR_WEBSOCKET, // N+2
 };
 
@@ -40,7 +41,17 @@ struct rds_host {
 	int (*store)(void *ctx, const struct rds_peer_row *row, uint64_t ticket);
 	// As rds_store_rename.
 	int (*rename)(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket);
+	// As rds_store_set_state and rds_store_forget.
+	int (*set_state)(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket);
+	int (*forget)(void *ctx, struct rds_view id, uint64_t ticket);
 	struct rds_key_hooks keys;
+};
+
+// Which new ids are taken.
+enum rds_enrol {
+	RDS_ENROL_OPEN,    // all
+	RDS_ENROL_APPROVE, // all, but the administrator has to approve them
+	RDS_ENROL_CLOSED,  // none
 };
 
 // Everything is borrowed for the life of the rules.
@@ -49,7 +60,8 @@ struct rds_rendezvous_config {
 	const struct rds_cidr *lan;
 	size_t n_lan;
 	bool always_use_relay;
-	const struct rds_view *relays; // handed out in turn
+	enum rds_enrol enrol;
+	const struct rds_relay_names *relays; // handed out in turn
 	size_t n_relays;
 	int32_t serial; // of rendezvous_servers
 	const struct rds_view *rendezvous_servers;

@@ -4,6 +4,28 @@
 
 #include <assert.h>
 
+struct rds_view rendezvous_relay_for(const struct rds_rendezvous *rules, struct rds_view named,
+                                     const struct rds_ip *ip)
+{
+	const struct rds_relay_names *ours =
+	        rds_relay_named(rules->config.relays, rules->config.n_relays, named);
+	return ours == NULL ? named : rds_relay_name_for(ours, ip);
+}
+
+// B's answer has found nobody: it may be one that came too late.
+static void note_late(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                      struct rds_view socket_addr, struct rds_view id)
+{
+	struct rds_addr addr;
+	if (rds_addr_unmangle(socket_addr, &addr) != 0)
+		return;
+	struct rds_attempt *attempt = rds_ledger_last(rules->ledger, &addr, id);
+	if (attempt == NULL || attempt->verdict != RDS_VERDICT_SILENCE)
+		return;
+	attempt->verdict = RDS_VERDICT_LATE;
+	rds_attempt_step(attempt, in->now_ms, RDS_STEP_LATE);
+}
+
 // Who waits at the address that B named, for the id that B named. A RelayResponse answers either
 // kind of request. Where nobody waits, counts it.
 static struct rds_wait *find_wait(struct rds_rendezvous *rules, const struct rds_incoming *in,
@@ -17,8 +39,10 @@ static struct rds_wait *find_wait(struct rds_rendezvous *rules, const struct rds
 		    in->msg->which_member == rds_RendezvousMessage_relay_response_tag)
 			wait = rds_waits_find(&rules->waits, &addr, RDS_WAIT_RELAY, id);
 	}
-	if (wait == NULL)
+	if (wait == NULL) {
 		rendezvous_refuse(rules, in, RDS_WHY_NOBODY_WAITS, id);
+		note_late(rules, in, socket_addr, id);
+	}
 	return wait;
 }
 
@@ -44,8 +68,12 @@ static struct rds_view sign_id_pk(const struct rds_rendezvous *rules, struct rds
 
 // Hands msg to the A that waits, which then waits no more: copies of B's answer find nobody.
 static void answer_wait(struct rds_rendezvous *rules, const struct rds_incoming *in,
-                        struct rds_wait *wait, const rds_message *msg)
+                        struct rds_wait *wait, enum rds_step step, const rds_message *msg)
 {
+	struct rds_attempt *attempt = rds_ledger_find(rules->ledger, wait->attempt);
+	rds_attempt_step(attempt, in->now_ms, step);
+	if (attempt != NULL)
+		attempt->verdict = RDS_VERDICT_ANSWERED;
 	struct rds_source a = {.door = RDS_DOOR_MAIN, .conn = wait->conn};
 	a.path.remote = wait->addr;
 	rds_log(RDS_LOG_DEBUG, "answered", rds_field_bytes("id", rds_wait_id(wait)),
@@ -71,18 +99,20 @@ void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_i
 		rds_PunchHoleResponse *answer = &msg.member.punch_hole_response;
 		uint8_t addr[RDS_ADDR_WIRE];
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
-		size_t len = rds_addr_mangle(&in->from->path.remote,
-		                             (uint32_t)(in->now_ms * 1000), addr);
+		size_t len = rds_addr_mangle(&in->from->path.remote, (uint32_t)(in->now_ms * 1000),
+		                             addr);
 		(void)rds_set(&answer->socket_addr, rds_view_of(addr, len));
-		(void)rds_set(&answer->pk, sign_id_pk(rules, rds_wait_id(wait),
-		                                      rds_get(sent->version), pk));
-		(void)rds_set(&answer->relay_server, rds_get(sent->relay_server));
+		(void)rds_set(&answer->pk,
+		              sign_id_pk(rules, rds_wait_id(wait), rds_get(sent->version), pk));
+		(void)rds_set(
+		        &answer->relay_server,
+		        rendezvous_relay_for(rules, rds_get(sent->relay_server), &wait->addr.ip));
 		(void)rds_set(&answer->socket_addr_v6, rds_get(sent->socket_addr_v6));
 		answer->which_kind = rds_PunchHoleResponse_nat_type_tag;
 		answer->kind.nat_type = sent->nat_type;
 		answer->is_udp = in->from->door == RDS_DOOR_UDP;
 		answer->upnp_port = sent->upnp_port;
-		answer_wait(rules, in, wait, &msg);
+		answer_wait(rules, in, wait, RDS_STEP_HOLE_SENT, &msg);
 	}
 	release_b(rules, in);
 }
@@ -97,13 +127,15 @@ void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incomi
 		rds_PunchHoleResponse *answer = &msg.member.punch_hole_response;
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
 		(void)rds_set(&answer->socket_addr, rds_get(local->local_addr));
-		(void)rds_set(&answer->pk, sign_id_pk(rules, rds_wait_id(wait),
-		                                      rds_get(local->version), pk));
-		(void)rds_set(&answer->relay_server, rds_get(local->relay_server));
+		(void)rds_set(&answer->pk,
+		              sign_id_pk(rules, rds_wait_id(wait), rds_get(local->version), pk));
+		(void)rds_set(
+		        &answer->relay_server,
+		        rendezvous_relay_for(rules, rds_get(local->relay_server), &wait->addr.ip));
 		(void)rds_set(&answer->socket_addr_v6, rds_get(local->socket_addr_v6));
 		answer->which_kind = rds_PunchHoleResponse_is_local_tag;
 		answer->kind.is_local = true;
-		answer_wait(rules, in, wait, &msg);
+		answer_wait(rules, in, wait, RDS_STEP_LOCAL_ADDR, &msg);
 	}
 	release_b(rules, in);
 }
@@ -119,14 +151,19 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 		rds_message msg = *in->msg;
 		rds_RelayResponse *answer = &msg.member.relay_response;
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
+		rds_attempt_session(rds_ledger_find(rules->ledger, wait->attempt),
+		                    rds_get(said->uuid));
 		answer->socket_addr.size = 0;
 		answer->which_who = 0;
+		(void)rds_set(
+		        &answer->relay_server,
+		        rendezvous_relay_for(rules, rds_get(said->relay_server), &wait->addr.ip));
 		if (id.len > 0) {
 			answer->which_who = rds_RelayResponse_pk_tag;
-			(void)rds_set(&answer->who.pk,
-			              sign_id_pk(rules, rds_wait_id(wait), rds_get(said->version), pk));
+			(void)rds_set(&answer->who.pk, sign_id_pk(rules, rds_wait_id(wait),
+			                                          rds_get(said->version), pk));
 		}
-		answer_wait(rules, in, wait, &msg);
+		answer_wait(rules, in, wait, RDS_STEP_RELAY, &msg);
 	}
 	release_b(rules, in);
 }

@@ -37,10 +37,11 @@ static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_inco
 		rendezvous_pending_free(rules, pending);
 		return RDS_WHY_STORES_FULL;
 	}
-	pending->changes_id = true;
+	pending->kind = RDS_PENDING_CHANGE_ID;
 	struct rds_peer *taken =
 	        rds_registry_add(&rules->peers, new_id, rds_peer_uuid(old), rds_peer_pk(old));
 	taken->ip_on_file = old->ip_on_file;
+	taken->state = old->state;
 	taken->renaming = true;
 	old->renaming = true;
 	return RDS_WHY_NONE;
@@ -63,6 +64,8 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 		return why;
 	if (!has_uuid(old, uuid))
 		return RDS_WHY_UUID_MISMATCH;
+	if (old->state != RDS_PEER_APPROVED)
+		return rendezvous_state_reason(old->state);
 	if (!is_chosen_id(new_id))
 		return RDS_WHY_NEW_ID_INVALID;
 	if (taken != NULL)

@@ -55,11 +55,20 @@ void rds_rendezvous_stored(struct rds_rendezvous *rules, uint64_t now_ms, uint64
 		return;
 	if (!ok)
 		rules->counters.n[RDS_WHY_STORE_FAILED]++;
-	if (pending->changes_id)
+	enum rds_reason why = ok ? RDS_WHY_NONE : RDS_WHY_STORE_FAILED;
+	switch (pending->kind) {
+	case RDS_PENDING_REGISTER:
+		why = rendezvous_registered(rules, now_ms, pending, ok);
+		break;
+	case RDS_PENDING_CHANGE_ID:
 		rendezvous_id_changed(rules, pending, ok);
-	else
-		rendezvous_registered(rules, now_ms, pending, ok);
-	rendezvous_answer_register_pk(rules, &pending->from,
-	                              ok ? RDS_WHY_NONE : RDS_WHY_STORE_FAILED);
+		break;
+	case RDS_PENDING_STATE:
+	case RDS_PENDING_FORGET:
+		rendezvous_admin_done(rules, pending, ok);
+		rendezvous_pending_free(rules, pending);
+		return;
+	}
+	rendezvous_answer_register_pk(rules, &pending->from, why);
 	rendezvous_pending_free(rules, pending);
 }

@@ -3,10 +3,12 @@
 #ifndef RDS_CORE_RENDEZVOUS_PRIVATE_H
 #define RDS_CORE_RENDEZVOUS_PRIVATE_H
 
+#include "core/ledger.h"
 #include "core/log.h"
 #include "core/message.h"
 #include "core/rate.h"
 #include "core/rendezvous.h"
+#include "core/rendezvous_admin.h"
 #include "core/waits.h"
 
 struct rds_rendezvous {
@@ -15,9 +17,12 @@ struct rds_rendezvous {
 	struct rds_registry peers;
 	struct rds_register_limits *limits;
 	struct rds_waits waits;
-	struct rds_rate *unproven; // datagrams answered to addresses that have shown no uuid
+	struct rds_rate *unproven;      // datagrams answered to addresses that have shown no uuid
 	struct rds_table peers_by_conn; // those that are registered at connections
 	struct rds_table stores;        // struct rds_pending, by ticket
+	struct rds_ledger *ledger;
+	struct rds_refused refused[RDS_REFUSED];
+	size_t n_refused;
 	uint64_t next_ticket;
 	size_t next_relay;
 	struct rds_counters counters;
@@ -32,11 +37,19 @@ struct rds_incoming {
 	const rds_message *msg;
 };
 
-// A registration or change of id on its way to the disk.
+enum rds_pending_kind {
+	RDS_PENDING_REGISTER,
+	RDS_PENDING_CHANGE_ID,
+	RDS_PENDING_STATE,
+	RDS_PENDING_FORGET,
+};
+
+// A registration, change of id or the administrator's word on its way to the disk.
 struct rds_pending {
 	uint64_t ticket;
 	struct rds_source from;
-	bool changes_id;
+	enum rds_pending_kind kind;
+	enum rds_peer_state before; // of RDS_PENDING_STATE
 	uint16_t id_len;
 	uint16_t second_len;
 	uint8_t bytes[]; // the id, then the pk, or of a change of id the old one
@@ -71,6 +84,9 @@ void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *
 // Whether in, a datagram, may be answered although its source is unproven: counts it.
 bool rendezvous_may_answer(struct rds_rendezvous *rules, const struct rds_incoming *in);
 
+// Why a peer in that state may not be here; RDS_WHY_NONE: it may.
+enum rds_reason rendezvous_state_reason(enum rds_peer_state state);
+
 bool rendezvous_is_online(const struct rds_peer *peer, uint64_t now_ms);
 
 // The peer of that id if its row is on disk, else NULL.
@@ -89,15 +105,23 @@ void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incom
 
 void rendezvous_answer_register_pk(struct rds_rendezvous *rules, const struct rds_source *to,
                                    enum rds_reason why);
-void rendezvous_registered(struct rds_rendezvous *rules, uint64_t now_ms,
-                           const struct rds_pending *pending, bool ok);
+// Returns what the answer says.
+enum rds_reason rendezvous_registered(struct rds_rendezvous *rules, uint64_t now_ms,
+                                      const struct rds_pending *pending, bool ok);
 // The peer, or whoever is registered at conn, is offline from now on.
 void rendezvous_unregister(struct rds_rendezvous *rules, struct rds_peer *peer);
 void rendezvous_unregister_conn(struct rds_rendezvous *rules, uint64_t conn);
 
 // rendezvous_change_id.c: section 5.
 void rendezvous_change_id(struct rds_rendezvous *rules, const struct rds_incoming *in);
-void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pending *pending, bool ok);
+void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pending *pending,
+                           bool ok);
+
+// rendezvous_admin.c.
+void rendezvous_admin_done(struct rds_rendezvous *rules, const struct rds_pending *pending,
+                           bool ok);
+void rendezvous_note_refused(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                             enum rds_reason why, struct rds_view id);
 
 // rendezvous_request.c: section 7, what A says.
 void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rds_incoming *in);
@@ -107,6 +131,11 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_incoming *in);
+
+// The name by which a client at ip is told the relay that the other one has named: its network's,
+// where it is one of ours; else as it was named.
+struct rds_view rendezvous_relay_for(const struct rds_rendezvous *rules, struct rds_view named,
+                                     const struct rds_ip *ip);
 
 // rendezvous_query.c: section 7, NAT test and online query; section 4 point 7.
 void rendezvous_test_nat(struct rds_rendezvous *rules, const struct rds_incoming *in);

@@ -127,13 +127,17 @@ void rendezvous_software_update(struct rds_rendezvous *rules, const struct rds_i
 	if (configured.len == 0 || version_in(theirs) >= version_in(configured))
 		return;
 	rds_message msg = {.which_member = rds_RendezvousMessage_software_update_tag};
+	uint8_t bytes[RDS_MESSAGE_MAX_BYTES];
 	(void)rds_set(&msg.member.software_update.url, configured);
+	long len = rds_message_encode(&msg, bytes, sizeof bytes);
+	if (len < 0)
+		abort(); // the setting is bounded
 	if (in->from->door == RDS_DOOR_UDP &&
-	    configured.len > theirs.len + UNPROVEN_EXTRA_BYTES) {
+	    (size_t)len > in->payload.len + UNPROVEN_EXTRA_BYTES) {
 		rendezvous_refuse(rules, in, RDS_WHY_REPLY_TOO_LONG, rds_view_of(NULL, 0));
 		return;
 	}
-	rendezvous_reply(rules, in->from, &msg);
+	rendezvous_send(rules, in->from, rds_view_of(bytes, (size_t)len));
 }
 
 // A logged-in client holds this connection for the length of a session (section 7): its end is

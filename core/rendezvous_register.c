@@ -24,7 +24,7 @@ void rendezvous_unregister(struct rds_rendezvous *rules, struct rds_peer *peer)
 	if (peer->conn != 0)
 		rds_table_remove(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
 	peer->conn = 0;
-	peer->seen_ms = 0;
+	peer->away = true;
 	peer->proven = false;
 }
 
@@ -47,6 +47,7 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
 	peer->path = from->path;
 	if (from->conn == 0) {
 		peer->seen_ms = now_ms;
+		peer->away = false;
 		peer->proven = true;
 		return;
 	}
@@ -55,6 +56,7 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
 		return; // it closed while its row was on its way to the disk
 	peer->conn = from->conn;
 	peer->seen_ms = now_ms;
+	peer->away = false;
 	rds_table_insert(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
 }
 
@@ -64,17 +66,18 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 	const struct rds_ip *ip = &in->from->path.remote.ip;
 	struct rds_peer *peer = rendezvous_find(rules, rds_get(request->id));
 	// One that is registered at a connection has to show its uuid to move to datagrams.
-	bool known = peer != NULL && peer->pk_len > 0 && peer->conn == 0 &&
-	             rds_ip_equal(&peer->ip_on_file, ip);
+	bool known = peer != NULL && peer->state == RDS_PEER_APPROVED && !peer->renaming &&
+	             peer->pk_len > 0 && peer->conn == 0 && rds_ip_equal(&peer->ip_on_file, ip);
 	rds_message answer = {.which_member = rds_RendezvousMessage_register_peer_response_tag};
 	// News for this client are longer than its question: it has to prove its address first.
 	bool prove = known && rendezvous_has_update(rules, request->serial);
 	if (known) {
 		// Another port of the same host has not shown its uuid: no long answers there.
-		peer->proven = peer->proven &&
-		               rds_addr_equal(&peer->path.remote, &in->from->path.remote);
+		peer->proven =
+		        peer->proven && rds_addr_equal(&peer->path.remote, &in->from->path.remote);
 		peer->path = in->from->path;
 		peer->seen_ms = in->now_ms;
+		peer->away = false;
 	}
 	answer.member.register_peer_response.request_pk = !known || (prove && !peer->proven);
 	if (known || rendezvous_may_answer(rules, in))
@@ -100,6 +103,10 @@ static rds_RegisterPkResponse_Result result_of(enum rds_reason why)
 	case RDS_WHY_IP_TOO_FREQUENT:
 	case RDS_WHY_IP_TOO_MANY_IDS:
 		return rds_RegisterPkResponse_Result_TOO_FREQUENT;
+	case RDS_WHY_NOT_ENROLLED:
+	case RDS_WHY_AWAITS_APPROVAL:
+	case RDS_WHY_BANNED:
+		return rds_RegisterPkResponse_Result_NOT_DEPLOYED;
 	case RDS_WHY_ID_TAKEN:
 		return rds_RegisterPkResponse_Result_ID_EXISTS;
 	default:
@@ -166,8 +173,12 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 		return why;
 	if (peer != NULL && !same_uuid)
 		return RDS_WHY_UUID_MISMATCH;
+	if (peer == NULL && rules->config.enrol == RDS_ENROL_CLOSED)
+		return RDS_WHY_NOT_ENROLLED;
 	if (peer != NULL && peer->renaming)
 		return RDS_WHY_ID_TOO_FREQUENT;
+	if (peer != NULL && peer->on_file && peer->state != RDS_PEER_APPROVED)
+		return rendezvous_state_reason(peer->state);
 	if (peer != NULL && peer->pk_len > 0 && !same_pk && !same_ip)
 		return RDS_WHY_PK_AND_IP_DIFFER;
 	if (peer != NULL && !count_try(peer, in->now_ms))
@@ -185,10 +196,10 @@ static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_inco
 	struct rds_pending *pending = rendezvous_pending_new(rules, in->from, reg->id, reg->pk);
 	if (pending == NULL)
 		return RDS_WHY_STORES_FULL;
-	struct rds_peer_row row = {.id = reg->id,
-	                           .uuid = reg->uuid,
-	                           .pk = reg->pk,
-	                           .ip = in->from->path.remote.ip};
+	struct rds_peer_row row = {
+	        .id = reg->id, .uuid = reg->uuid, .pk = reg->pk, .ip = in->from->path.remote.ip};
+	if (reg->peer == NULL && rules->config.enrol == RDS_ENROL_APPROVE)
+		row.state = RDS_PEER_PENDING;
 	if (rules->host.store(rules->host.ctx, &row, pending->ticket) != 0) {
 		rendezvous_pending_free(rules, pending);
 		return RDS_WHY_STORES_FULL;
@@ -197,6 +208,7 @@ static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_inco
 	if (peer == NULL) {
 		peer = rds_registry_add(&rules->peers, reg->id, reg->uuid, reg->pk);
 		peer->ip_on_file = row.ip;
+		peer->state = row.state;
 		(void)count_try(peer, in->now_ms);
 	}
 	peer->stores_pending++;
@@ -231,13 +243,14 @@ void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incom
 		why = store(rules, in, &reg);
 	if (why != RDS_WHY_NONE) {
 		rendezvous_refuse(rules, in, why, reg.id);
+		rendezvous_note_refused(rules, in, why, reg.id);
 		rendezvous_answer_register_pk(rules, in->from, why);
 	}
 }
 
 // The row is on disk: what was registered holds from now on.
-static void apply(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms,
-                  const struct rds_pending *pending)
+static enum rds_reason apply(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms,
+                             const struct rds_pending *pending)
 {
 	// A longer or shorter key moves the peer in memory: no table may point to it meanwhile.
 	if (pending->second_len != peer->pk_len)
@@ -246,20 +259,24 @@ static void apply(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t 
 	bool is_new = !peer->on_file;
 	peer->ip_on_file = pending->from.path.remote.ip;
 	peer->on_file = true;
-	register_here(rules, peer, &pending->from, now_ms);
-	rds_log(is_new ? RDS_LOG_INFO : RDS_LOG_DEBUG,
-	        is_new ? "peer registered" : "peer updated",
+	if (peer->state == RDS_PEER_APPROVED)
+		register_here(rules, peer, &pending->from, now_ms);
+	rds_log(is_new ? RDS_LOG_INFO : RDS_LOG_DEBUG, is_new ? "peer registered" : "peer updated",
 	        rds_field_bytes("id", rds_peer_id(peer)),
-	        rds_field_addr("from", &peer->path.remote));
+	        rds_field_addr("from", &pending->from.path.remote),
+	        rds_field_text("state",
+	                       peer->state == RDS_PEER_APPROVED ? "approved" : "awaits approval"));
+	return rendezvous_state_reason(peer->state);
 }
 
-void rendezvous_registered(struct rds_rendezvous *rules, uint64_t now_ms,
-                           const struct rds_pending *pending, bool ok)
+enum rds_reason rendezvous_registered(struct rds_rendezvous *rules, uint64_t now_ms,
+                                      const struct rds_pending *pending, bool ok)
 {
 	struct rds_peer *peer = rds_registry_find(&rules->peers, rendezvous_pending_id(pending));
 	peer->stores_pending--;
 	if (ok)
-		apply(rules, peer, now_ms, pending);
-	else if (!peer->on_file && peer->stores_pending == 0)
+		return apply(rules, peer, now_ms, pending);
+	if (!peer->on_file && peer->stores_pending == 0)
 		rds_registry_remove(&rules->peers, peer);
+	return RDS_WHY_STORE_FAILED;
 }

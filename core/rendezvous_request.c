@@ -27,12 +27,14 @@ static void refuse_relay(struct rds_rendezvous *rules, const struct rds_incoming
 	rendezvous_reply(rules, in->from, &answer);
 }
 
-// The relay to hand out: each in turn (section 8). Empty if there is none.
-static struct rds_view next_relay(struct rds_rendezvous *rules)
+// The relay to hand out, by its name for B: each in turn (section 8). Empty if there is none.
+static struct rds_view next_relay(struct rds_rendezvous *rules, const struct rds_peer *b)
 {
-	if (rules->config.n_relays == 0)
+	const struct rds_rendezvous_config *config = &rules->config;
+	if (config->n_relays == 0)
 		return rds_view_of(NULL, 0);
-	return rules->config.relays[rules->next_relay++ % rules->config.n_relays];
+	return rds_relay_name_for(&config->relays[rules->next_relay++ % config->n_relays],
+	                          &b->path.remote.ip);
 }
 
 // How A and B stand to each other.
@@ -48,8 +50,8 @@ static struct route choose_route(const struct rds_rendezvous *rules, const struc
 	const struct rds_rendezvous_config *config = &rules->config;
 	bool lan_a = rds_cidrs_hold(config->lan, config->n_lan, a);
 	bool lan_b = rds_cidrs_hold(config->lan, config->n_lan, b);
-	bool must_relay = config->always_use_relay || lan_a != lan_b ||
-	                  from->door == RDS_DOOR_WEBSOCKET;
+	bool must_relay =
+	        config->always_use_relay || lan_a != lan_b || from->door == RDS_DOOR_WEBSOCKET;
 	bool near = rds_ip_equal(a, b) || (lan_a && lan_b);
 	return (struct route){.must_relay = must_relay,
 	                      .local = near && !must_relay && !force_relay};
@@ -72,7 +74,7 @@ static void send_fetch_local_addr(struct rds_rendezvous *rules, const struct rds
 	rds_FetchLocalAddr *fetch = &msg.member.fetch_local_addr;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&fetch->socket_addr, mangle(in, wait, addr));
-	(void)rds_set(&fetch->relay_server, next_relay(rules));
+	(void)rds_set(&fetch->relay_server, next_relay(rules, peer));
 	if (wait->asked == 1)
 		(void)rds_set(&fetch->socket_addr_v6, rds_get(request->socket_addr_v6));
 	rendezvous_send_to_peer(rules, peer, &msg);
@@ -87,7 +89,7 @@ static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incom
 	rds_PunchHole *punch = &msg.member.punch_hole;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&punch->socket_addr, mangle(in, wait, addr));
-	(void)rds_set(&punch->relay_server, next_relay(rules));
+	(void)rds_set(&punch->relay_server, next_relay(rules, peer));
 	(void)rds_set(&punch->socket_addr_v6, rds_get(request->socket_addr_v6));
 	punch->nat_type = must_relay ? (int32_t)rds_NatType_SYMMETRIC : request->nat_type;
 	punch->force_relay = must_relay || request->force_relay;
@@ -96,51 +98,90 @@ static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incom
 	rendezvous_send_to_peer(rules, peer, &msg);
 }
 
-static bool key_fits(struct rds_rendezvous *rules, const struct rds_incoming *in)
+static enum rds_reason check_key(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	enum rds_key_verdict verdict =
 	        rds_key_judge(&rules->host.keys, rds_get(request->licence_key),
 	                      rds_get(request->id), &in->from->path.remote);
-	if (verdict != RDS_KEY_OK)
-		rules->counters.n[rds_key_reason(verdict)]++;
-	return verdict == RDS_KEY_OK;
+	enum rds_reason why = rds_key_reason(verdict);
+	if (why != RDS_WHY_NONE)
+		rules->counters.n[why]++;
+	return why;
+}
+
+// The attempt in the ledger: a repeated request is a step of the same one.
+static struct rds_attempt *note_asked(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                                      struct rds_view id)
+{
+	const struct rds_wait *wait = rds_waits_of_conn(&rules->waits, in->from->conn);
+	struct rds_attempt *attempt = NULL;
+	if (wait != NULL && rds_view_equal(rds_wait_id(wait), id))
+		attempt = rds_ledger_find(rules->ledger, wait->attempt);
+	if (attempt == NULL)
+		return rds_ledger_add(rules->ledger, in->now_ms, &in->from->path.remote, id);
+	rds_attempt_step(attempt, in->now_ms, RDS_STEP_ASKED);
+	return attempt;
+}
+
+static void note_refused(struct rds_attempt *attempt, enum rds_reason why,
+                         const struct rds_peer *peer)
+{
+	attempt->verdict = RDS_VERDICT_REFUSED;
+	attempt->why = why;
+	attempt->seen_ms = peer == NULL ? 0 : peer->seen_ms;
+}
+
+static void note_passed_on(struct rds_attempt *attempt, const struct rds_incoming *in,
+                           struct rds_wait *wait, enum rds_route route)
+{
+	wait->attempt = attempt->number;
+	attempt->route = route;
+	rds_attempt_step(attempt, in->now_ms, RDS_STEP_PASSED_ON);
 }
 
 void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	struct rds_view id = rds_get(request->id);
-	if (!key_fits(rules, in)) {
+	struct rds_attempt *attempt = note_asked(rules, in, id);
+	enum rds_reason why = check_key(rules, in);
+	if (why != RDS_WHY_NONE) {
+		note_refused(attempt, why, NULL);
 		answer_failure(rules, in, rds_PunchHoleResponse_Failure_LICENSE_MISMATCH);
 		return;
 	}
 	const struct rds_peer *peer = rendezvous_find(rules, id);
 	if (peer == NULL || id.len > RDS_ID_MAX_BYTES) {
+		note_refused(attempt, RDS_WHY_ID_UNKNOWN, NULL);
 		rendezvous_refuse(rules, in, RDS_WHY_ID_UNKNOWN, id);
 		answer_failure(rules, in, rds_PunchHoleResponse_Failure_ID_NOT_EXIST);
 		return;
 	}
 	if (!rendezvous_is_online(peer, in->now_ms)) {
+		note_refused(attempt, RDS_WHY_ID_OFFLINE, peer);
 		rendezvous_refuse(rules, in, RDS_WHY_ID_OFFLINE, id);
 		answer_failure(rules, in, rds_PunchHoleResponse_Failure_OFFLINE);
 		return;
 	}
-	const struct rds_wait *wait = rds_waits_start(
-	        &rules->waits, in->from->conn, &in->from->path.remote, RDS_WAIT_PUNCH, id);
+	struct rds_wait *wait = rds_waits_start(&rules->waits, in->from->conn,
+	                                        &in->from->path.remote, RDS_WAIT_PUNCH, id);
 	if (wait == NULL) {
+		note_refused(attempt, RDS_WHY_WAITS_FULL, peer);
 		rendezvous_refuse(rules, in, RDS_WHY_WAITS_FULL, id);
 		answer_other_failure(rules, in, "The server is busy, please try again");
 		return;
 	}
 	struct route route =
 	        choose_route(rules, in->from, &peer->path.remote.ip, request->force_relay);
+	enum rds_route name = route.local                                ? RDS_ROUTE_LAN
+	                      : route.must_relay || request->force_relay ? RDS_ROUTE_RELAY
+	                                                                 : RDS_ROUTE_DIRECT;
+	note_passed_on(attempt, in, wait, name);
 	rds_log(RDS_LOG_DEBUG, "punch", rds_field_bytes("id", id),
 	        rds_field_addr("from", &in->from->path.remote),
 	        rds_field_addr("to", &peer->path.remote),
-	        rds_field_text("route", route.local                                ? "lan"
-	                                : route.must_relay || request->force_relay ? "relay"
-	                                                                           : "direct"));
+	        rds_field_text("route", rds_route_name(name)));
 	if (route.local)
 		send_fetch_local_addr(rules, in, peer, wait);
 	else
@@ -150,26 +191,36 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	struct rds_view id = rds_get(in->msg->member.request_relay.id);
+	struct rds_attempt *attempt = note_asked(rules, in, id);
+	rds_attempt_session(attempt, rds_get(in->msg->member.request_relay.uuid));
 	const struct rds_peer *peer = rendezvous_find(rules, id);
 	if (peer == NULL || id.len > RDS_ID_MAX_BYTES) {
+		note_refused(attempt, RDS_WHY_ID_UNKNOWN, NULL);
 		rendezvous_refuse(rules, in, RDS_WHY_ID_UNKNOWN, id);
 		refuse_relay(rules, in, "ID does not exist");
 		return;
 	}
 	if (!rendezvous_is_online(peer, in->now_ms)) {
+		note_refused(attempt, RDS_WHY_ID_OFFLINE, peer);
 		rendezvous_refuse(rules, in, RDS_WHY_ID_OFFLINE, id);
 		refuse_relay(rules, in, "Remote desktop is offline");
 		return;
 	}
-	const struct rds_wait *wait = rds_waits_start(
-	        &rules->waits, in->from->conn, &in->from->path.remote, RDS_WAIT_RELAY, id);
+	struct rds_wait *wait = rds_waits_start(&rules->waits, in->from->conn,
+	                                        &in->from->path.remote, RDS_WAIT_RELAY, id);
 	if (wait == NULL) {
+		note_refused(attempt, RDS_WHY_WAITS_FULL, peer);
 		rendezvous_refuse(rules, in, RDS_WHY_WAITS_FULL, id);
 		refuse_relay(rules, in, "The server is busy, please try again");
 		return;
 	}
+	note_passed_on(attempt, in, wait, RDS_ROUTE_RELAY);
 	rds_message msg = *in->msg;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, wait, addr));
+	(void)rds_set(&msg.member.request_relay.relay_server,
+	              rendezvous_relay_for(rules,
+	                                   rds_get(in->msg->member.request_relay.relay_server),
+	                                   &peer->path.remote.ip));
 	rendezvous_send_to_peer(rules, peer, &msg);
 }

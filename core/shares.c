@@ -29,10 +29,10 @@ void rds_shares_init(struct rds_shares *shares, const struct rds_seed *seed, uin
                      uint32_t most_per_source)
 {
 	*shares = (struct rds_shares){.seed = *seed, .most = most};
-	shares->most_per_source = most_per_source > 0 && most_per_source < most ? most_per_source
-	                                                                        : most;
+	shares->most_per_source =
+	        most_per_source > 0 && most_per_source < most ? most_per_source : most;
 	rds_table_init(&shares->sources);
-	shares->by_count = rds_calloc((size_t)most + 1, sizeof *shares->by_count);
+	shares->by_count = rds_calloc((size_t)most + 1, sizeof(struct share_source *));
 }
 
 void rds_shares_clear(struct rds_shares *shares)

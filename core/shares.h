@@ -32,9 +32,9 @@ void rds_shares_init(struct rds_shares *shares, const struct rds_seed *seed, uin
 void rds_shares_clear(struct rds_shares *shares);
 
 enum rds_share_result {
-	RDS_SHARE_TAKEN,   // it is in
-	RDS_SHARE_FULL,    // its source holds as many as it may, or most of a full set
-	RDS_SHARE_EVICT,   // *victim must leave (and does so by rds_shares_leave) before it can be in
+	RDS_SHARE_TAKEN, // it is in
+	RDS_SHARE_FULL,  // its source holds as many as it may, or most of a full set
+	RDS_SHARE_EVICT, // *victim must leave (and does so by rds_shares_leave) before it can be in
 };
 
 // Lets one more thing from ip in.

@@ -7,17 +7,15 @@
 
 #include "core/addr.h"
 #include "core/error.h"
-
-// Whether a machine may use its id. Kept in a table of ours: a row that hbbs made is approved.
-enum rds_peer_state { RDS_PEER_APPROVED, RDS_PEER_PENDING, RDS_PEER_BANNED };
+#include "core/registry.h"
 
 // A peer as the file has it; views borrow.
 struct rds_peer_row {
 	struct rds_view id;
 	struct rds_view uuid;
 	struct rds_view pk;
-	struct rds_ip ip; // none: the row names no address
-	enum rds_peer_state state;
+	struct rds_ip ip;          // none: the row names no address
+	enum rds_peer_state state; // in a table of ours: a row that hbbs made is approved
 };
 
 // A write that has ended: safely on disk, or not at all.
@@ -44,7 +42,8 @@ int rds_store_load(struct rds_store *store,
                    struct rds_error *err) __attribute__((warn_unused_result));
 
 // Queues one row to be inserted, or to replace uuid, pk and ip of the row with its id; copies. The
-// state is that of a new row only. The result comes with the ticket. -RDS_EFULL when too many are queued.
+// state is that of a new row only. The result comes with the ticket. -RDS_EFULL when too many are
+// queued.
 int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
         __attribute__((warn_unused_result));
 

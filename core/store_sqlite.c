@@ -35,7 +35,8 @@ static const char our_schema[] =
 
 // Keeps whatever else is in a row, and in its info.
 static const char upsert_sql[] =
-        "insert into peer (guid, id, uuid, pk, info) values (?1, ?2, ?3, ?4, json_object('ip', ?5)) "
+        "insert into peer (guid, id, uuid, pk, info) values (?1, ?2, ?3, ?4, "
+        "json_object('ip', ?5)) "
         "on conflict (id) do update set uuid = excluded.uuid, pk = excluded.pk, info = case when "
         "json_valid(info) and json_type(info) = 'object' then json_set(info, '$.ip', ?5) "
         "else excluded.info end";
@@ -135,6 +136,20 @@ static bool is_foreign(struct rds_store *store)
 	return there && !fits;
 }
 
+// Reads every row once: a damaged file is left as it is.
+static bool is_sound(struct rds_store *store)
+{
+	static const char all[] = "select sum(length(id) + length(uuid) + length(pk) + "
+	                          "length(info)) from peer";
+	sqlite3_stmt *s = NULL;
+	if (prepare(store, "select 1 from peer", &s) != SQLITE_OK)
+		return true; // a new file
+	(void)sqlite3_finalize(s);
+	bool sound = prepare(store, all, &s) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+	(void)sqlite3_finalize(s); // keeps the error, if there was one
+	return sound;
+}
+
 static int set_up(struct rds_store *store, struct rds_error *err)
 {
 	static const char waits[] = "pragma busy_timeout = 5000";
@@ -147,6 +162,8 @@ static int set_up(struct rds_store *store, struct rds_error *err)
 	    sqlite3_exec(store->db, "select count(*) from sqlite_master", NULL, NULL, NULL) !=
 	            SQLITE_OK)
 		return store_sqlite_fail(store, err, "can't open the database");
+	if (!is_foreign(store) && !is_sound(store))
+		return store_sqlite_fail(store, err, "can't read the database");
 	if (is_foreign(store) || sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
 	    prepare(store, upsert_sql, &store->upsert) != SQLITE_OK ||
 	    prepare(store, rename_sql, &store->rename) != SQLITE_OK)
@@ -165,110 +182,6 @@ static int set_up(struct rds_store *store, struct rds_error *err)
 	return 0;
 }
 
-static void log_failure(struct rds_store *store, const char *what)
-{
-	uint64_t held_back;
-	if (rds_log_limit_pass(&store->log_limit, (uint64_t)time(NULL) * 1000, &held_back))
-		rds_log(RDS_LOG_ERROR, "database refused", rds_field_text("file", store->path),
-		        rds_field_text("what", what),
-		        rds_field_text("why", sqlite3_errmsg(store->db)),
-		        rds_field_uint("not_logged_before", held_back));
-}
-
-static bool run(struct rds_store *store, sqlite3_stmt *statement)
-{
-	bool ok = sqlite3_step(statement) == SQLITE_DONE;
-	if (!ok)
-		log_failure(store, sqlite3_sql(statement));
-	(void)sqlite3_reset(statement);
-	return ok;
-}
-
-// UUID version 7 (RFC 9562): in the order of time, so that new rows go to the end of the table
-// and don't scatter the writes.
-static void make_guid(uint8_t guid[16])
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	sqlite3_randomness(16, guid);
-	for (size_t i = 0; i < 6; i++)
-		guid[i] = (uint8_t)(ms >> (8 * (5 - i)));
-	guid[6] = (uint8_t)((guid[6] & 0x0f) | 0x70);
-	guid[8] = (uint8_t)((guid[8] & 0x3f) | 0x80);
-}
-
-static int bind_text(sqlite3_stmt *s, int i, struct rds_view text)
-{
-	return sqlite3_bind_text(s, i, (const char *)text.data, (int)text.len, SQLITE_STATIC);
-}
-
-static bool write_rename(struct rds_store *store, const struct job *job)
-{
-	if (bind_text(store->rename, 1, job->old_id) != SQLITE_OK ||
-	    bind_text(store->rename, 2, job->row.id) != SQLITE_OK) {
-		log_failure(store, "bind");
-		return false;
-	}
-	return run(store, store->rename) && sqlite3_changes(store->db) == 1;
-}
-
-static bool write_state(struct rds_store *store, const struct job *job)
-{
-	if (bind_text(store->set_state, 1, job->row.id) != SQLITE_OK ||
-	    sqlite3_bind_int(store->set_state, 2, (int)job->row.state) != SQLITE_OK) {
-		log_failure(store, "bind");
-		return false;
-	}
-	return run(store, store->set_state) && sqlite3_changes(store->db) == 1;
-}
-
-static bool forget(struct rds_store *store, const struct job *job)
-{
-	if (bind_text(store->forget_state, 1, job->row.id) != SQLITE_OK ||
-	    bind_text(store->forget, 1, job->row.id) != SQLITE_OK) {
-		log_failure(store, "bind");
-		return false;
-	}
-	return run(store, store->forget_state) && run(store, store->forget);
-}
-
-static bool write_row(struct rds_store *store, const struct job *job)
-{
-	uint8_t guid[16];
-	char ip[RDS_IP_TEXT];
-	make_guid(guid);
-	rds_ip_format_mapped(&job->row.ip, ip);
-	sqlite3_stmt *s = store->upsert;
-	const struct rds_peer_row *row = &job->row;
-	if (sqlite3_bind_blob(s, 1, guid, sizeof guid, SQLITE_TRANSIENT) != SQLITE_OK ||
-	    bind_text(s, 2, row->id) != SQLITE_OK ||
-	    sqlite3_bind_blob(s, 3, row->uuid.data, (int)row->uuid.len, SQLITE_STATIC) !=
-	            SQLITE_OK ||
-	    sqlite3_bind_blob(s, 4, row->pk.data, (int)row->pk.len, SQLITE_STATIC) != SQLITE_OK ||
-	    sqlite3_bind_text(s, 5, ip, -1, SQLITE_TRANSIENT) != SQLITE_OK) {
-		log_failure(store, "bind");
-		return false;
-	}
-	return run(store, s);
-}
-
-static bool write_job(struct rds_store *store, const struct job *job)
-{
-	switch (job->kind) {
-	case JOB_PUT:
-		return write_row(store, job) &&
-		       (job->row.state == RDS_PEER_APPROVED || write_state(store, job));
-	case JOB_RENAME:
-		return write_rename(store, job);
-	case JOB_STATE:
-		return write_state(store, job);
-	case JOB_FORGET:
-		return forget(store, job);
-	}
-	return false;
-}
-
 static bool is_closing(struct rds_store *store)
 {
 	(void)pthread_mutex_lock(&store->lock);
@@ -281,16 +194,16 @@ static bool is_closing(struct rds_store *store)
 // one. Some errors (a full disk) end the transaction at once: then nothing of it counts.
 static void write_batch(struct rds_store *store, struct job_list *batch)
 {
-	bool open = !store->hopeless && run(store, store->begin);
+	bool open = !store->hopeless && store_sqlite_run(store, store->begin);
 	// At the end nobody waits for a database that doesn't open.
 	store->hopeless = !open && is_closing(store);
 	for (struct job *job = batch->first; job != NULL && open; job = job->next) {
-		job->ok = write_job(store, job);
+		job->ok = store_sqlite_write(store, job);
 		open = sqlite3_get_autocommit(store->db) == 0;
 	}
-	bool committed = open && run(store, store->commit);
+	bool committed = open && store_sqlite_run(store, store->commit);
 	if (sqlite3_get_autocommit(store->db) == 0)
-		(void)run(store, store->rollback);
+		(void)store_sqlite_run(store, store->rollback);
 	for (struct job *job = batch->first; job != NULL; job = job->next)
 		job->ok = job->ok && committed;
 }
@@ -302,7 +215,8 @@ static bool take_batch(struct rds_store *store, struct job_list *batch)
 	(void)pthread_mutex_lock(&store->lock);
 	while (store->queued.n == 0 && !store->closing)
 		(void)pthread_cond_wait(&store->more, &store->lock);
-	for (struct job *job; batch->n < RDS_STORE_BATCH && (job = list_take(&store->queued)) != NULL;)
+	for (struct job *job;
+	     batch->n < RDS_STORE_BATCH && (job = list_take(&store->queued)) != NULL;)
 		list_add(batch, job);
 	(void)pthread_mutex_unlock(&store->lock);
 	return batch->n > 0;
@@ -368,8 +282,8 @@ int rds_store_open(const char *path, rds_store_wake_fn wake, void *ctx, struct r
 static int put(struct rds_store *store, enum job_kind kind, struct rds_view old_id,
                const struct rds_peer_row *row, uint64_t ticket)
 {
-	struct job *job = rds_calloc(1, sizeof *job + old_id.len + row->id.len + row->uuid.len +
-	                                        row->pk.len);
+	struct job *job =
+	        rds_calloc(1, sizeof *job + old_id.len + row->id.len + row->uuid.len + row->pk.len);
 	uint8_t *at = job->bytes;
 	job->ticket = ticket;
 	job->kind = kind;

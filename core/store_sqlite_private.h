@@ -56,4 +56,10 @@ struct rds_store {
 // Fills *err with what SQLite says and what to do.
 int store_sqlite_fail(struct rds_store *store, struct rds_error *err, const char *what);
 
+// Runs a statement that gives no rows; false, and a line in the log, if SQLite refuses.
+bool store_sqlite_run(struct rds_store *store, sqlite3_stmt *statement);
+
+// Does one job; its transaction is open.
+bool store_sqlite_write(struct rds_store *store, const struct job *job);
+
 #endif

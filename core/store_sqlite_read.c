@@ -41,8 +41,9 @@ static int skip(struct rds_store *store, const struct rds_peer_row *row, int why
 	if ((*skipped)++ < RDS_LOG_BURST)
 		rds_log(RDS_LOG_WARN, "a row of the database can't be used",
 		        rds_field_text("file", store->path), rds_field_bytes("id", row->id),
-		        rds_field_text("because", why == -RDS_EEXIST ? "its id is there twice"
-		                                                     : "its id, uuid or pk is too long"));
+		        rds_field_text("because", why == -RDS_EEXIST
+		                                          ? "its id is there twice"
+		                                          : "its id, uuid or pk is too long"));
 	return 0;
 }
 
@@ -51,10 +52,10 @@ int rds_store_load(struct rds_store *store,
                    struct rds_error *err)
 {
 	sqlite3_stmt *s = NULL;
-	if (sqlite3_prepare_v2(store->db, "select id, uuid, pk, info, coalesce(state, 0) from peer "
+	if (sqlite3_prepare_v2(store->db,
+	                       "select id, uuid, pk, info, coalesce(state, 0) from peer "
 	                       "left join rdsrv_peer using (guid)",
-	                       -1, &s, NULL) !=
-	    SQLITE_OK)
+	                       -1, &s, NULL) != SQLITE_OK)
 		return store_sqlite_fail(store, err, "can't read the peers");
 	int rc = 0;
 	int step = SQLITE_DONE;
@@ -72,7 +73,8 @@ int rds_store_load(struct rds_store *store,
 			rc = skip(store, &row, rc, &skipped);
 	}
 	if (skipped > 0)
-		rds_log(RDS_LOG_WARN, "rows of the database that can't be used; they were left alone",
+		rds_log(RDS_LOG_WARN,
+		        "rows of the database that can't be used; they were left alone",
 		        rds_field_text("file", store->path), rds_field_uint("rows", skipped));
 	if (rc == 0 && step != SQLITE_DONE)
 		rc = store_sqlite_fail(store, err, "can't read the peers");

@@ -46,7 +46,7 @@ static bool has_conn(const void *entry, const void *key)
 	return ((const struct rds_wait *)entry)->conn == *(const uint64_t *)key;
 }
 
-static struct rds_wait *find_conn(const struct rds_waits *waits, uint64_t conn)
+struct rds_wait *rds_waits_of_conn(const struct rds_waits *waits, uint64_t conn)
 {
 	return rds_table_find(&waits->by_conn, hash_conn(waits, conn), has_conn, &conn);
 }
@@ -103,7 +103,7 @@ struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
                                  struct rds_view id)
 {
 	assert(id.len <= RDS_ID_MAX_BYTES);
-	struct rds_wait *wait = find_conn(waits, conn);
+	struct rds_wait *wait = rds_waits_of_conn(waits, conn);
 	if (wait != NULL && wait->kind == kind && rds_view_equal(rds_wait_id(wait), id)) {
 		wait->asked++;
 		return wait;
@@ -146,7 +146,7 @@ void rds_waits_end(struct rds_waits *waits, struct rds_wait *wait)
 
 void rds_waits_end_conn(struct rds_waits *waits, uint64_t conn)
 {
-	struct rds_wait *wait = find_conn(waits, conn);
+	struct rds_wait *wait = rds_waits_of_conn(waits, conn);
 	if (wait != NULL)
 		rds_waits_end(waits, wait);
 }

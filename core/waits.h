@@ -16,7 +16,8 @@ struct rds_wait {
 	uint64_t conn;
 	struct rds_addr addr; // A's
 	enum rds_wait_kind kind;
-	unsigned asked; // how often A has asked the same
+	unsigned asked;   // how often A has asked the same
+	uint64_t attempt; // its number in the ledger
 	uint8_t id_len;
 	uint8_t id[RDS_ID_MAX_BYTES]; // whom A asked for
 };
@@ -33,9 +34,10 @@ void rds_waits_init(struct rds_waits *waits, const struct rds_seed *seed);
 void rds_waits_clear(struct rds_waits *waits);
 
 // conn, at addr, asks for id (at most RDS_ID_MAX_BYTES). Where a proxy hides A's port (it is 0),
-// one is chosen that nobody at that IP waits at: wait->addr is what B is told. The same again raises `asked`; something
-// else replaces what conn asked before. NULL if A's IP has RDS_WAITS_PER_IP waiting, or most of
-// RDS_WAITS; another's oldest wait gives way where that one holds most. Borrowed.
+// one is chosen that nobody at that IP waits at: wait->addr is what B is told. The same again
+// raises `asked`; something else replaces what conn asked before. NULL if A's IP has
+// RDS_WAITS_PER_IP waiting, or most of RDS_WAITS; another's oldest wait gives way where that one
+// holds most. Borrowed.
 struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
                                  const struct rds_addr *addr, enum rds_wait_kind kind,
                                  struct rds_view id);
@@ -44,6 +46,9 @@ struct rds_wait *rds_waits_start(struct rds_waits *waits, uint64_t conn,
 // a relay; for a punch it is nobody's. NULL: nobody waits.
 struct rds_wait *rds_waits_find(const struct rds_waits *waits, const struct rds_addr *addr,
                                 enum rds_wait_kind kind, struct rds_view id);
+
+// What conn waits for; NULL: nothing.
+struct rds_wait *rds_waits_of_conn(const struct rds_waits *waits, uint64_t conn);
 
 // The answer has been given: takes wait out and frees it.
 void rds_waits_end(struct rds_waits *waits, struct rds_wait *wait);

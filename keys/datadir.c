@@ -23,9 +23,11 @@ static int fail_sys(struct rds_error *err, const struct rds_datadir *dir, const 
                     const char *what)
 {
 	int error = errno;
-	return rds_fail(err, RDS_ESYS, "%s/%s: %s: %s", dir->path, name, what,
-	                error == ELOOP ? "it is a symbolic link, which is not followed here: put the file itself there"
-	                               : strerror(error));
+	return rds_fail(
+	        err, RDS_ESYS, "%s/%s: %s: %s", dir->path, name, what,
+	        error == ELOOP
+	                ? "it is a symbolic link, which is not followed: put the file there"
+	                : strerror(error));
 }
 
 int rds_datadir_open(const char *path, struct rds_datadir **out, struct rds_error *err)
@@ -108,8 +110,9 @@ int rds_datadir_read(const struct rds_datadir *dir, const char *name, uint8_t *o
 	else if (!S_ISREG(found.st_mode))
 		rc = rds_fail(err, RDS_ESYS, "%s/%s: not a regular file", dir->path, name);
 	else if ((uint64_t)found.st_size > cap)
-		rc = rds_fail(err, RDS_ETOOBIG, "%s/%s: %lld bytes, far too long for what it should be",
-		              dir->path, name, (long long)found.st_size);
+		rc = rds_fail(err, RDS_ETOOBIG,
+		              "%s/%s: %lld bytes, far too long for what it should be", dir->path,
+		              name, (long long)found.st_size);
 	(void)close(fd);
 	*len = (size_t)n;
 	if (st != NULL)
@@ -183,7 +186,8 @@ int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mo
 		rc = fail_sys(err, dir, name, "can't write");
 	(void)close(fd);
 	if (rc == 0 && !move_into_place(dir, temporary, name, how))
-		rc = errno == EEXIST ? -RDS_EEXIST : fail_sys(err, dir, name, "can't put into place");
+		rc = errno == EEXIST ? -RDS_EEXIST
+		                     : fail_sys(err, dir, name, "can't put into place");
 	// After a rename there is nothing of that name any more; that is fine.
 	(void)unlinkat(dir->fd, temporary, 0);
 	if (rc == 0 && fsync(dir->fd) != 0 && errno != EINVAL)
@@ -217,10 +221,11 @@ static int fail_locked(const struct rds_datadir *dir, const char *name, int fd,
 	ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
 	pid[n > 0 ? n : 0] = '\0';
 	pid[strcspn(pid, "\n")] = '\0';
-	return rds_fail(err, RDS_EBUSY,
-	                "%s/%s: held by process %s, which already runs here: stop it first, or name "
-	                "another directory with --data-dir",
-	                dir->path, name, pid[0] != '\0' ? pid : "(unknown)");
+	return rds_fail(
+	        err, RDS_EBUSY,
+	        "%s/%s: held by process %s, which already runs here: stop it first, or name "
+	        "another directory with --data-dir",
+	        dir->path, name, pid[0] != '\0' ? pid : "(unknown)");
 }
 
 int rds_datadir_lock(const struct rds_datadir *dir, const char *name, int *out,

@@ -53,8 +53,8 @@ void rds_datadir_begin(const struct rds_datadir *dir);
 void rds_datadir_end(const struct rds_datadir *dir);
 
 // Takes an exclusive lock on a file of that name, which holds our pid. The lock lasts until the
-// descriptor is closed. -RDS_EBUSY, with *err naming the holder's pid, if another holds it.
-int rds_datadir_lock(const struct rds_datadir *dir, const char *name, int *fd,
+// descriptor, *out, is closed. -RDS_EBUSY, with *err naming the holder's pid, if another holds it.
+int rds_datadir_lock(const struct rds_datadir *dir, const char *name, int *out,
                      struct rds_error *err) __attribute__((warn_unused_result));
 
 #endif

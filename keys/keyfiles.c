@@ -38,9 +38,9 @@ static int compare_public(const struct rds_datadir *dir, const struct rds_keypai
 	if (rds_view_equal(text, rds_view_text(rds_keypair_public_text(pair))))
 		return 0;
 	return rds_fail(err, RDS_EPARSE,
-	                "%s/" RDS_PUBLIC_FILE ": %s; restore the pair from a backup, or if "
-	                RDS_SECRET_FILE " is the right one, move " RDS_PUBLIC_FILE
-	                " away and it is written again",
+	                "%s/" RDS_PUBLIC_FILE
+	                ": %s; restore the pair from a backup, or if " RDS_SECRET_FILE
+	                " is the right one, move " RDS_PUBLIC_FILE " away and it is written again",
 	                rds_datadir_path(dir),
 	                !rds_text_is_public_key(text) ? "damaged: not base64 of 32 bytes"
 	                                              : "does not belong to " RDS_SECRET_FILE);
@@ -204,9 +204,14 @@ static int load_or_make(const struct rds_datadir *dir, struct rds_keypair **out,
 {
 	struct rds_keyfiles files;
 	int rc = rds_keyfiles_load(dir, &files, err);
-	*made = rc == -RDS_ENOENT;
-	if (*made)
-		return write_new_pair(dir, RDS_WRITE_NEW, out, err);
+	if (rc == -RDS_ENOENT) {
+		rc = write_new_pair(dir, RDS_WRITE_NEW, out, err);
+		*made = rc == 0;
+		if (rc != -RDS_EEXIST)
+			return rc;
+		// Without locks, another process was quicker: its pair is the pair.
+		rc = rds_keyfiles_load(dir, &files, err);
+	}
 	if (rc == 0)
 		rc = take_loaded(dir, &files, err);
 	if (rc != 0) {
@@ -220,6 +225,7 @@ static int load_or_make(const struct rds_datadir *dir, struct rds_keypair **out,
 int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keypair **out, bool *made,
                               struct rds_error *err)
 {
+	*made = false;
 	rds_datadir_begin(dir);
 	int rc = load_or_make(dir, out, made, err);
 	rds_datadir_end(dir);

@@ -60,8 +60,8 @@ int rds_keypair_generate(struct rds_keypair **out, struct rds_error *err)
 		}
 		rds_keypair_free(pair);
 	}
-	return rds_fail(err, RDS_ECRYPTO, "no usable key in %d draws: the random generator is broken",
-	                DRAWS);
+	return rds_fail(err, RDS_ECRYPTO,
+	                "no usable key in %d draws: the random generator is broken", DRAWS);
 }
 
 static int parse_secret(const uint8_t secret[RDS_SECRET_BYTES], struct rds_keypair **out,

@@ -85,11 +85,11 @@ static void use_given_text(struct rds_key_policy *policy, const struct rds_datad
 	rds_log(RDS_LOG_WARN,
 	        "can't sign: sessions start without verified encryption, and clients of 1.4.9 and "
 	        "later ask their users first",
-	        rds_field_text("because", fault.text[0] != '\0'
-	                                          ? fault.text
-	                                  : files.pair != NULL
-	                                          ? "-k is not the key of the files here"
-	                                          : "-k is a public key and there are no key files"));
+	        rds_field_text("because",
+	                       fault.text[0] != '\0' ? fault.text
+	                       : files.pair != NULL
+	                               ? "-k is not the key of the files here"
+	                               : "-k is a public key and there are no key files"));
 	rds_keypair_free(files.pair);
 }
 
@@ -99,13 +99,14 @@ static int use_public_file(struct rds_key_policy *policy, const struct rds_datad
 {
 	char text[RDS_PUBLIC_TEXT + 64];
 	size_t len = 0;
-	int rc = rds_datadir_read(dir, RDS_PUBLIC_FILE, (uint8_t *)text, sizeof text - 1, &len, NULL,
-	                          err);
+	int rc = rds_datadir_read(dir, RDS_PUBLIC_FILE, (uint8_t *)text, sizeof text - 1, &len,
+	                          NULL, err);
 	if (rc != 0)
 		return rc;
 	struct rds_view key = rds_view_trim(rds_view_of(text, len));
 	if (!rds_text_is_public_key(key))
-		return rds_fail(err, RDS_EPARSE, "%s/" RDS_PUBLIC_FILE ": damaged: not base64 of 32 bytes",
+		return rds_fail(err, RDS_EPARSE,
+		                "%s/" RDS_PUBLIC_FILE ": damaged: not base64 of 32 bytes",
 		                rds_datadir_path(dir));
 	policy->enforced = rds_strndup(key.data, key.len);
 	return 0;
@@ -183,7 +184,7 @@ enum rds_key_verdict rds_key_policy_check(const struct rds_key_policy *policy,
 	if (licence_key.len == 0)
 		return RDS_KEY_ABSENT;
 	return rds_view_equal(licence_key, rds_view_text(policy->enforced)) ? RDS_KEY_OK
-	                                                                     : RDS_KEY_WRONG;
+	                                                                    : RDS_KEY_WRONG;
 }
 
 bool rds_key_policy_sign(const struct rds_key_policy *policy, struct rds_view bytes,

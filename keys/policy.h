@@ -14,9 +14,9 @@ enum rds_key_default {
 };
 
 struct rds_key_request {
-	const char *option;      // what -k says; NULL: nothing
+	const char *option; // what -k says; NULL: nothing
 	enum rds_key_default otherwise;
-	bool signs;              // the role signs (id): it wants a pair even where none is enforced
+	bool signs; // the role signs (id): it wants a pair even where none is enforced
 };
 
 struct rds_key_policy;

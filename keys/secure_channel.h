@@ -17,8 +17,7 @@ void rds_offerer_free(struct rds_offerer *offerer);
 // See struct rds_secure_hooks. The offer is empty where nothing can be signed.
 struct rds_view rds_offerer_offer(struct rds_offerer *offerer, uint64_t now_ms);
 struct rds_channel *rds_offerer_accept(struct rds_offerer *offerer, uint64_t now_ms,
-                                       struct rds_view payload)
-        __attribute__((warn_unused_result));
+                                       struct rds_view payload) __attribute__((warn_unused_result));
 
 // A channel under a known key, both directions at their start: what the other side makes too.
 struct rds_channel *rds_channel_new(const uint8_t key[32]);

@@ -69,7 +69,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		struct sockaddr_storage ss = {0};
 		socklen_t len = sizeof ss;
 		struct rds_addr remote;
-		int client = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int client =
+		        accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (client < 0 && is_passing(errno))
 			continue;
 		if (client < 0) {

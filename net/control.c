@@ -83,8 +83,8 @@ static void on_connection(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
 	struct rds_control *control = ctx;
-	struct bufferevent *bev = bufferevent_socket_new(rds_loop_base(control->loop), fd,
-	                                                 BEV_OPT_CLOSE_ON_FREE);
+	struct bufferevent *bev =
+	        bufferevent_socket_new(rds_loop_base(control->loop), fd, BEV_OPT_CLOSE_ON_FREE);
 	(void)remote;
 	if (bev == NULL)
 		abort();
@@ -137,7 +137,8 @@ int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn ans
 {
 	int fd = listen_at(path);
 	if (fd < 0)
-		return rds_fail(err, RDS_ESYS, "can't make the control socket: %s", strerror(errno));
+		return rds_fail(err, RDS_ESYS, "can't make the control socket: %s",
+		                strerror(errno));
 	struct rds_control *control = rds_calloc(1, sizeof *control);
 	control->loop = loop;
 	control->path = rds_strdup(path);
@@ -152,8 +153,10 @@ void rds_control_close(struct rds_control *control)
 {
 	if (control == NULL)
 		return;
-	while (control->clients != NULL)
-		client_free(control->clients);
+	for (struct client *client = control->clients, *next; client != NULL; client = next) {
+		next = client->next;
+		client_free(client);
+	}
 	rds_acceptor_free(control->acceptor);
 	(void)unlink(control->path);
 	free(control->path);
@@ -176,8 +179,8 @@ static char *read_answer(int fd, unsigned timeout_ms)
 	size_t cap = 4096;
 	char *text = rds_calloc(cap, 1);
 	for (;;) {
-		ssize_t n = await(fd, POLLIN, timeout_ms) ? recv(fd, text + len, cap - len - 1, 0)
-		                                          : -1;
+		ssize_t n =
+		        await(fd, POLLIN, timeout_ms) ? recv(fd, text + len, cap - len - 1, 0) : -1;
 		if (n < 0 || len + (size_t)n > ANSWER_MAX_BYTES) {
 			free(text);
 			return NULL;
@@ -208,10 +211,12 @@ int rds_control_ask(const char *path, const char *request, unsigned timeout_ms, 
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) != 0)
 		rc = errno == ENOENT || errno == ECONNREFUSED
 		             ? -RDS_ENOENT
-		             : rds_fail(err, RDS_ESYS, "can't reach the control socket: %s", strerror(errno));
+		             : rds_fail(err, RDS_ESYS, "can't reach the control socket: %s",
+		                        strerror(errno));
 	else if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line) ||
 	         (*answer = read_answer(fd, timeout_ms)) == NULL)
-		rc = rds_fail(err, RDS_ESYS, "no answer from the control socket: %s", strerror(errno));
+		rc = rds_fail(err, RDS_ESYS, "no answer from the control socket: %s",
+		              strerror(errno));
 	free(line);
 	(void)close(fd);
 	return rc;

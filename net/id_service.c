@@ -91,6 +91,18 @@ static int rename_row(void *ctx, struct rds_view old_id, struct rds_view new_id,
 	return rds_store_rename(service->store, old_id, new_id, ticket);
 }
 
+static int set_state(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket)
+{
+	struct rds_id_service *service = ctx;
+	return rds_store_set_state(service->store, id, state, ticket);
+}
+
+static int forget_row(void *ctx, struct rds_view id, uint64_t ticket)
+{
+	struct rds_id_service *service = ctx;
+	return rds_store_forget(service->store, id, ticket);
+}
+
 static int store_row(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 {
 	struct rds_id_service *service = ctx;
@@ -113,8 +125,8 @@ static void on_dropped(void *ctx, enum rds_reason why)
 }
 
 // The client's first message may be its answer to our offer (section 6).
-static bool is_channel_answer(const struct rds_id_service *service,
-                              const struct rds_stream *stream, struct rds_view payload)
+static bool is_channel_answer(const struct rds_id_service *service, const struct rds_stream *stream,
+                              struct rds_view payload)
 {
 	return service->offers && rds_stream_mark(stream) == RDS_DOOR_MAIN &&
 	       rds_stream_payloads(stream) == 1 &&
@@ -156,8 +168,8 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 	if (why == RDS_WHY_TOO_LONG || why == RDS_WHY_SLOW_READER || why == RDS_WHY_IDLE ||
 	    why == RDS_WHY_RESET || why == RDS_WHY_NO_HEARTBEAT)
 		rds_rendezvous_count(service->rules, why);
-	rds_log(RDS_LOG_DEBUG, "connection ended", rds_field_addr("from", rds_stream_remote(stream)),
-	        rds_field_reason(why));
+	rds_log(RDS_LOG_DEBUG, "connection ended",
+	        rds_field_addr("from", rds_stream_remote(stream)), rds_field_reason(why));
 }
 
 static void on_gone(void *ctx, struct rds_stream *stream)
@@ -219,8 +231,8 @@ static void on_request(void *ctx, struct rds_stream *stream, const struct rds_ws
 		return;
 	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
 		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
-	else if (rds_forwarded_client(request->forwarded_for, proxies->trusted,
-	                              proxies->n_trusted, &client.ip) ||
+	else if (rds_forwarded_client(request->forwarded_for, proxies->trusted, proxies->n_trusted,
+	                              &client.ip) ||
 	         rds_forwarded_client(request->real_ip, NULL, 0, &client.ip))
 		set_client(service, stream, &client);
 }
@@ -276,6 +288,8 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	                        .keep_conn = keep_conn,
 	                        .store = store_row,
 	                        .rename = rename_row,
+	                        .set_state = set_state,
+	                        .forget = forget_row,
 	                        .keys = *keys};
 	struct rds_udp_callbacks callbacks = {
 	        .ctx = service, .on_datagram = on_datagram, .on_dropped = on_dropped};
@@ -368,6 +382,16 @@ void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_doo
 void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sha1_fn sha1)
 {
 	add_listener(service, fd, RDS_DOOR_WEBSOCKET, sha1);
+}
+
+struct rds_rendezvous *rds_id_service_rules(const struct rds_id_service *service)
+{
+	return service->rules;
+}
+
+int rds_id_service_backup(struct rds_id_service *service, const char *path, struct rds_error *err)
+{
+	return rds_store_backup(service->store, path, err);
 }
 
 void rds_id_service_status(const struct rds_id_service *service, struct rds_id_status *out)

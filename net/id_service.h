@@ -39,6 +39,13 @@ void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_
 void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door);
 void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sha1_fn sha1);
 
+// For what the administrator asks; borrowed.
+struct rds_rendezvous *rds_id_service_rules(const struct rds_id_service *service);
+
+// As rds_store_backup.
+int rds_id_service_backup(struct rds_id_service *service, const char *path, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
 struct rds_id_status {
 	struct rds_rendezvous_status rules;
 	size_t online;

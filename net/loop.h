@@ -49,7 +49,7 @@ void rds_signal_free(struct rds_signal *sig);
 
 // Lets another thread have fn called on the loop: any number of wakes lead to one call or more.
 struct rds_waker *rds_waker_new(struct rds_loop *loop, rds_event_fn fn, void *ctx);
-void rds_waker_wake(void *waker); // from any thread
+void rds_waker_wake(void *arg); // a waker; from any thread
 void rds_waker_free(struct rds_waker *waker);
 
 #endif

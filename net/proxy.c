@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 // An address as proxies write it: bare, in brackets, with or without a port.
 static bool read_ip(struct rds_view v, struct rds_ip *out)
@@ -48,6 +48,25 @@ bool rds_forwarded_client(struct rds_view list, const struct rds_cidr *trusted, 
 static const uint8_t v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 static const char v1_start[] = "PROXY ";
 
+// The client in a line of version 1.
+static bool read_v1(char *line, struct rds_addr *out)
+{
+	char *rest = NULL;
+	char *end = NULL;
+	const char *words[6];
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		words[i] = strtok_r(i == 0 ? line : NULL, " \r", &rest);
+		if (words[i] == NULL)
+			return false;
+	}
+	unsigned long port = strtoul(words[4], &end, 10);
+	if (strncmp(words[1], "TCP", 3) != 0 || *end != '\0' || port > UINT16_MAX ||
+	    rds_ip_parse(words[2], &out->ip) != 0)
+		return false;
+	out->port = (uint16_t)port;
+	return true;
+}
+
 // Version 1: "PROXY TCP4 source destination sourceport destinationport\r\n".
 static long parse_v1(struct rds_view bytes, bool *known, struct rds_addr *out)
 {
@@ -60,16 +79,9 @@ static long parse_v1(struct rds_view bytes, bool *known, struct rds_addr *out)
 		return 0;
 	memcpy(line, bytes.data, len);
 	line[len] = '\0';
-	char source[RDS_IP_TEXT];
-	unsigned port = 0;
-	*known = false;
-	if (strncmp(line, "PROXY UNKNOWN", 13) != 0) {
-		if (sscanf(line, "PROXY TCP%*1[46] %45s %*45s %5u %*u", source, &port) != 2 ||
-		    port > UINT16_MAX || rds_ip_parse(source, &out->ip) != 0)
-			return -RDS_EPARSE;
-		out->port = (uint16_t)port;
-		*known = true;
-	}
+	*known = strncmp(line, "PROXY UNKNOWN", 13) != 0;
+	if (*known && !read_v1(line, out))
+		return -RDS_EPARSE;
 	return (long)len + 1;
 }
 

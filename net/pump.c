@@ -272,8 +272,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	}
 	look_at(&pump->sides[0]);
 	look_at(&pump->sides[1]);
-	if (pump->lingers && (quiet_ms >= LINGER_MS || (has_arrived(&pump->sides[0]) &&
-	                                                has_arrived(&pump->sides[1])))) {
+	if (pump->lingers && (quiet_ms >= LINGER_MS ||
+	                      (has_arrived(&pump->sides[0]) && has_arrived(&pump->sides[1])))) {
 		finish(pump);
 		return;
 	}
@@ -325,7 +325,8 @@ struct rds_pump *rds_pump_new(struct rds_loop *loop, struct rds_pump_side sides[
 		sides[i] = (struct rds_pump_side){.fd = -1};
 		set_options(side->fd);
 		side->readable = event_for(pump, side->fd, EV_READ | EV_PERSIST, on_readable, side);
-		side->writable = event_for(pump, side->fd, EV_WRITE | EV_PERSIST, on_writable, side);
+		side->writable =
+		        event_for(pump, side->fd, EV_WRITE | EV_PERSIST, on_writable, side);
 	}
 	await(&pump->sides[0]);
 	await(&pump->sides[1]);

@@ -240,7 +240,7 @@ static void take_request(struct conn *conn, const rds_RequestRelay *request)
 // The first message is there as soon as its frame is; an empty one is a heartbeat.
 static void take_bytes(struct conn *conn)
 {
-	struct rds_view payload;
+	struct rds_view payload = {0};
 	rds_message msg;
 	long n = 0;
 	while (n == 0 || payload.len == 0) {
@@ -290,8 +290,8 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	conn->id = rds_loop_next_id(relay->loop);
 	conn->since_ms = rds_loop_now_ms(relay->loop);
 	conn->remote = *remote;
-	conn->event = event_new(rds_loop_base(relay->loop), fd, EV_READ | EV_PERSIST, on_readable,
-	                        conn);
+	conn->event =
+	        event_new(rds_loop_base(relay->loop), fd, EV_READ | EV_PERSIST, on_readable, conn);
 	if (conn->event == NULL)
 		abort();
 	(void)event_add(conn->event, NULL);
@@ -340,11 +340,14 @@ void rds_relay_free(struct rds_relay *relay)
 		return;
 	for (size_t i = 0; i < relay->n_acceptors; i++)
 		rds_acceptor_free(relay->acceptors[i]);
-	while (relay->conns != NULL)
-		conn_free(relay->conns);
-	while (relay->sessions != NULL) {
-		rds_pump_free(relay->sessions->pump);
-		session_free(relay->sessions);
+	for (struct conn *conn = relay->conns, *next; conn != NULL; conn = next) {
+		next = conn->next;
+		conn_free(conn);
+	}
+	for (struct session *session = relay->sessions, *next; session != NULL; session = next) {
+		next = session->next;
+		rds_pump_free(session->pump);
+		session_free(session);
 	}
 	rds_timer_free(relay->tick);
 	rds_pairing_free(relay->pairing);

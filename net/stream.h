@@ -20,7 +20,8 @@ struct rds_stream_callbacks {
 	// A PROXY header has come and been taken off; known: it names the client.
 	void (*on_proxied)(void *ctx, struct rds_stream *stream, bool known,
 	                   const struct rds_addr *client);
-	// A WebSocket's opening request has come, and is about to be accepted; NULL: of no interest.
+	// A WebSocket's opening request has come, and is about to be accepted; NULL: of no
+	// interest.
 	void (*on_request)(void *ctx, struct rds_stream *stream,
 	                   const struct rds_ws_request *request);
 	// No payload will come any more. Called once, never from inside another call into the

@@ -82,8 +82,7 @@ static bool same_local(const void *entry, const void *key)
 static uint16_t local_handle(struct rds_udp *udp, const struct local *wanted)
 {
 	uint64_t hash = hash_local(wanted);
-	const struct local *found =
-	        rds_table_find(&udp->locals_by_key, hash, same_local, wanted);
+	const struct local *found = rds_table_find(&udp->locals_by_key, hash, same_local, wanted);
 	if (found != NULL)
 		return found->number;
 	if (udp->n_locals >= RDS_LOCAL_ADDRS)
@@ -107,7 +106,8 @@ static void flush(struct rds_udp *udp)
 	size_t sent = 0;
 	const struct udp_socket *out = udp->sockets[udp->out_socket];
 	while (sent < udp->n_out) {
-		int n = sendmmsg(out->fd, udp->out.headers + sent, (unsigned)(udp->n_out - sent), 0);
+		int n = sendmmsg(out->fd, udp->out.headers + sent, (unsigned)(udp->n_out - sent),
+		                 0);
 		if (n > 0) {
 			sent += (size_t)n;
 			continue;
@@ -249,8 +249,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		}
 		rds_sockaddr_get(&udp->in.addrs[i], &from.remote);
 		from.local = local_of(udp, number, header, &from.remote.ip);
-		udp->callbacks.on_datagram(udp->callbacks.ctx, &from,
-		                           rds_view_of(udp->in.bytes[i], udp->in.headers[i].msg_len));
+		udp->callbacks.on_datagram(
+		        udp->callbacks.ctx, &from,
+		        rds_view_of(udp->in.bytes[i], udp->in.headers[i].msg_len));
 	}
 }
 

@@ -89,8 +89,8 @@ static int parse_headers(struct head *head, struct rds_view *rest)
 	while (take_line(rest, &line)) {
 		if (line.len == 0)
 			return !head->upgrade || !head->connection || !head->version ? -426
-			       : !is_key(head->request->key)                          ? -400
-			                                                              : 1;
+			       : !is_key(head->request->key)                         ? -400
+			                                                             : 1;
 		const uint8_t *colon = memchr(line.data, ':', line.len);
 		if (colon == NULL || colon == line.data || colon[-1] == ' ')
 			return -400;
@@ -152,7 +152,8 @@ struct rds_ws {
 	bool closed; // our closing frame is out
 };
 
-static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *out, size_t len, int flags, void *arg)
+static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *out, size_t len, int flags,
+                       void *arg)
 {
 	struct rds_ws *ws = arg;
 	(void)flags;
@@ -226,7 +227,8 @@ bool rds_ws_receive(struct rds_ws *ws, const uint8_t *bytes, size_t len)
 	ws->receiving = false;
 	ws->in = rds_view_of(NULL, 0);
 	flush(ws);
-	return rc == 0 && wslay_event_want_read(ws->wslay) && !wslay_event_get_close_received(ws->wslay);
+	return rc == 0 && wslay_event_want_read(ws->wslay) &&
+	       !wslay_event_get_close_received(ws->wslay);
 }
 
 void rds_ws_send(struct rds_ws *ws, struct rds_view message)

@@ -31,6 +31,7 @@ from clihelp import (
     place_args,
     place_pair,
     rdsrv,
+    start,
 )
 from conftest import Lab
 from polling import wait_until
@@ -39,7 +40,7 @@ ROLES = ("id", "relay", "serve")
 COMMANDS = {
     "keygen": ("rdsrv", "keygen"),
     "export-conf": ("rdsrv", "export-conf", "--id-server", "id.example"),
-    "ctl": ("rdsrv", "ctl", "id", "status"),
+    "ctl": ("rdsrv", "ctl", "id", "status", "--json"),
     "hbbs -g": ("hbbs", "-g"),
 }
 
@@ -60,14 +61,6 @@ def exported_key(done: Done) -> str:
     """The key in an exported server.conf."""
     assert done.returncode == 0, done.stderr
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)["key"]
-
-
-def start(lab: Lab, role: str, directory: Path, *args: str | Path, **options: Any) -> Role:
-    """A role started in this working directory, ended with the test."""
-    server = Role(role, directory, *args, **options)
-    lab.servers.append(server)
-    server.start()
-    return server
 
 
 def serves_in(server: Role, directory: Path | str) -> bool:
@@ -339,7 +332,7 @@ def test_relative_and_linked_directories(lab: Lab) -> None:
     (lab.tmp_path / "link").symlink_to(data)
     server = start(lab, "id", lab.tmp_path, "--data-dir", "data")
     for path in ("link", "data/", "./link/../data"):
-        done = rdsrv("ctl", "--data-dir", path, "id", "status", cwd=lab.tmp_path)
+        done = rdsrv("ctl", "--json", "--data-dir", path, "id", "status", cwd=lab.tmp_path)
         assert done.returncode == 0 and json.loads(done.stdout)["pid"] == server.pid
 
 

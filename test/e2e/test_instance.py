@@ -340,7 +340,7 @@ def test_no_instance(tmp_path: Path) -> None:
 
 
 def ctl(server: Server, role: str, what: str) -> dict[str, Any]:
-    done = run_rdsrv("ctl", role, what, "--data-dir", str(server.directory), cwd=server.directory)
+    done = run_rdsrv("ctl", "--data-dir", str(server.directory), "--json", role, what, cwd=server.directory)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -353,7 +353,7 @@ def test_control_socket(lab: Lab) -> None:
         assert mode(server.directory / f"{role}.sock") == 0o600
     assert "relay.example" in json.dumps(ctl(server, "id", "settings"))
     server.stop()
-    done = run_rdsrv("ctl", "id", "status", "--data-dir", str(server.directory), cwd=server.directory)
+    done = run_rdsrv("ctl", "--data-dir", str(server.directory), "id", "status", cwd=server.directory)
     assert done.returncode == 1 and done.stderr.strip()
 
 

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+// The ID server's commands on its control socket.
+#include "cmd/json.h"
+#include "cmd/role_private.h"
+
+#include "core/alloc.h"
+#include "core/rendezvous_admin.h"
+#include "keys/keyfiles.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static const char *state_name(enum rds_peer_state state)
+{
+	static const char *const names[] = {"approved", "pending", "banned"};
+	return names[state];
+}
+
+// A time of the loop's clock as a wall clock shows it; "" for never.
+static void add_time(cJSON *json, const char *name, const struct role *role, uint64_t ms)
+{
+	char text[32] = "";
+	struct timespec now;
+	struct tm tm;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	time_t at = now.tv_sec - (time_t)((rds_loop_now_ms(role->loop) - ms) / 1000);
+	if (ms != 0 && gmtime_r(&at, &tm) != NULL)
+		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	rds_json_text(json, name, text);
+}
+
+struct listing {
+	const struct role *role;
+	cJSON *array;
+	bool online_only;
+};
+
+static void add_peer(const struct role *role, cJSON *json, const struct rds_peer_info *info)
+{
+	char text[RDS_ADDR_TEXT] = "";
+	rds_json_bytes(json, "id", info->id);
+	rds_json_switch(json, "online", info->online);
+	rds_json_text(json, "state", state_name(info->state));
+	if (info->seen_ms != 0)
+		rds_addr_format(&info->remote, text);
+	rds_json_text(json, "address", text);
+	rds_json_text(json, "by", info->seen_ms == 0 ? "" : info->by_conn ? "connection" : "udp");
+	add_time(json, "seen", role, info->seen_ms);
+	rds_ip_format(&info->ip_on_file, text);
+	rds_json_text(json, "ip_on_file", rds_ip_is_none(&info->ip_on_file) ? "" : text);
+}
+
+static void list_peer(void *ctx, const struct rds_peer_info *info)
+{
+	struct listing *listing = ctx;
+	if (info->online || !listing->online_only)
+		add_peer(listing->role, rds_json_item(listing->array), info);
+}
+
+static cJSON *peers(struct role *role, const char *words)
+{
+	cJSON *json = rds_json_answer(NULL);
+	struct listing listing = {.role = role,
+	                          .array = rds_json_array(json, "peers"),
+	                          .online_only = strcmp(words, "--online") == 0};
+	rds_rendezvous_peers(rds_id_service_rules(role->id), rds_loop_now_ms(role->loop), list_peer,
+	                     &listing);
+	return json;
+}
+
+static cJSON *peer(struct role *role, const char *words)
+{
+	struct rds_peer_info info;
+	if (!rds_rendezvous_peer(rds_id_service_rules(role->id), rds_loop_now_ms(role->loop),
+	                         rds_view_text(words), &info))
+		return rds_json_answer("there is no such id");
+	cJSON *json = rds_json_answer(NULL);
+	add_peer(role, json, &info);
+	return json;
+}
+
+static cJSON *result_of(int rc)
+{
+	return rds_json_answer(rc == 0             ? NULL
+	                       : rc == -RDS_ENOENT ? "there is no such id"
+	                                           : "this id is being written to disk: try again");
+}
+
+static cJSON *set_state(const struct role *role, const char *id, enum rds_peer_state state)
+{
+	return result_of(
+	        rds_rendezvous_set_state(rds_id_service_rules(role->id), rds_view_text(id), state));
+}
+
+static cJSON *approve(struct role *role, const char *words)
+{
+	return set_state(role, words, RDS_PEER_APPROVED);
+}
+
+static cJSON *ban(struct role *role, const char *words)
+{
+	return set_state(role, words, RDS_PEER_BANNED);
+}
+
+static cJSON *forget(struct role *role, const char *words)
+{
+	return result_of(
+	        rds_rendezvous_forget(rds_id_service_rules(role->id), rds_view_text(words)));
+}
+
+static void add_refused(const struct role *role, cJSON *json, const struct rds_refused *refused)
+{
+	char ip[RDS_IP_TEXT];
+	rds_ip_format(&refused->ip, ip);
+	rds_json_bytes(json, "id", rds_view_of(refused->id, refused->id_len));
+	rds_json_text(json, "ip", ip);
+	rds_json_text(json, "reason", rds_reason_name(refused->why));
+	rds_json_number(json, "times", refused->times);
+	add_time(json, "first", role, refused->first_ms);
+	add_time(json, "last", role, refused->last_ms);
+}
+
+static void list_banned(void *ctx, const struct rds_peer_info *info)
+{
+	struct listing *listing = ctx;
+	if (info->state != RDS_PEER_APPROVED)
+		add_peer(listing->role, rds_json_item(listing->array), info);
+}
+
+// Who may not be here, and whose registrations were refused lately.
+static cJSON *blocked(struct role *role, const char *words)
+{
+	const struct rds_refused *refused = NULL;
+	cJSON *json = rds_json_answer(NULL);
+	struct listing listing = {.role = role, .array = rds_json_array(json, "ids")};
+	(void)words;
+	rds_rendezvous_peers(rds_id_service_rules(role->id), rds_loop_now_ms(role->loop),
+	                     list_banned, &listing);
+	cJSON *array = rds_json_array(json, "refused_registrations");
+	size_t n = rds_rendezvous_refused(rds_id_service_rules(role->id), &refused);
+	for (size_t i = 0; i < n; i++)
+		add_refused(role, rds_json_item(array), &refused[i]);
+	return json;
+}
+
+static cJSON *always_use_relay(struct role *role, const char *words)
+{
+	struct rds_rendezvous *rules = rds_id_service_rules(role->id);
+	bool on = false;
+	if (words[0] != '\0' && rds_value_switch(words, &on) != 0)
+		return rds_json_answer("always-use-relay takes on or off");
+	if (words[0] != '\0') {
+		rds_rendezvous_set_always_use_relay(rules, on);
+		rds_log(RDS_LOG_INFO, "always-use-relay set", rds_field_text("to", words));
+	}
+	cJSON *json = rds_json_answer(NULL);
+	rds_json_switch(json, "always_use_relay", rds_rendezvous_always_use_relay(rules));
+	return json;
+}
+
+static cJSON *reload(struct role *role, const char *words)
+{
+	struct rds_error err;
+	(void)words;
+	return rds_json_answer(role_reload(role, &err) == 0 ? NULL : err.text);
+}
+
+static cJSON *relays(struct role *role, const char *words)
+{
+	struct rds_error err;
+	if (words[0] != '\0' && role_read_relays(role, words, &err) != 0)
+		return rds_json_answer(err.text);
+	if (words[0] != '\0')
+		rds_log(RDS_LOG_INFO, "relay-servers set", rds_field_text("to", words));
+	cJSON *json = rds_json_answer(NULL);
+	cJSON *array = rds_json_array(json, "relays");
+	for (size_t i = 0; i < role->relays.n; i++) {
+		const struct rds_relay_names *relay = &role->relays.items[i];
+		cJSON *item = rds_json_item(array);
+		rds_json_bytes(item, "name", relay->name);
+		rds_json_number(item, "names_by_network", relay->n_by_net);
+	}
+	return json;
+}
+
+// What became of it, in one phrase.
+static void add_verdict(const struct role *role, cJSON *json, const struct rds_attempt *attempt)
+{
+	const char *verdict = attempt->verdict == RDS_VERDICT_REFUSED
+	                              ? rds_reason_name(attempt->why)
+	                              : rds_verdict_name(attempt->verdict);
+	rds_json_text(json, "verdict", verdict);
+	rds_json_text(json, "meaning",
+	              attempt->verdict == RDS_VERDICT_REFUSED ? rds_reason_text(attempt->why) : "");
+	if (attempt->why == RDS_WHY_ID_OFFLINE)
+		add_time(json, "offline_since", role, attempt->seen_ms);
+}
+
+static void add_attempt(const struct role *role, cJSON *json, const struct rds_attempt *attempt)
+{
+	char from[RDS_ADDR_TEXT];
+	rds_addr_format(&attempt->from, from);
+	add_time(json, "when", role, attempt->at_ms);
+	rds_json_text(json, "from", from);
+	rds_json_bytes(json, "id", rds_view_of(attempt->id, attempt->id_len));
+	rds_json_text(json, "route", rds_route_name(attempt->route));
+	rds_json_bytes(json, "session", rds_view_text(attempt->uuid));
+	cJSON *steps = rds_json_array(json, "steps");
+	for (size_t i = 0; i < attempt->n_steps; i++) {
+		char step[64];
+		(void)snprintf(step, sizeof step, "%s +%u ms",
+		               rds_step_name((enum rds_step)attempt->steps[i].step),
+		               (unsigned)attempt->steps[i].after_ms);
+		cJSON *text = cJSON_CreateString(step);
+		if (text == NULL)
+			abort();
+		(void)cJSON_AddItemToArray(steps, text);
+	}
+	add_verdict(role, json, attempt);
+}
+
+static cJSON *recent(struct role *role, const char *words)
+{
+	const struct rds_ledger *ledger = rds_rendezvous_ledger(rds_id_service_rules(role->id));
+	cJSON *json = rds_json_answer(NULL);
+	cJSON *array = rds_json_array(json, "attempts");
+	uint64_t at = 0;
+	for (const struct rds_attempt *a; (a = rds_ledger_next(ledger, &at)) != NULL;)
+		if (words[0] == '\0' ||
+		    rds_view_equal(rds_view_of(a->id, a->id_len), rds_view_text(words)))
+			add_attempt(role, rds_json_item(array), a);
+	return json;
+}
+
+// Copies one file of the data directory, its mode kept; one that isn't there is no error.
+static int copy_file(const struct role *role, const char *name, mode_t mode,
+                     const struct rds_datadir *to, struct rds_error *err)
+{
+	uint8_t bytes[RDS_SMALL_FILE_MAX_BYTES];
+	size_t len = 0;
+	int rc = rds_datadir_read(role->dir, name, bytes, sizeof bytes, &len, NULL, err);
+	if (rc == 0)
+		rc = rds_datadir_write(to, name, mode, RDS_WRITE_NEW, rds_view_of(bytes, len), err);
+	rds_wipe(bytes, sizeof bytes);
+	return rc == -RDS_ENOENT ? 0 : rc;
+}
+
+static int back_up_into(const struct role *role, const struct rds_datadir *to,
+                        struct rds_error *err)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} files[] = {{RDS_SECRET_FILE, 0600}, {RDS_PUBLIC_FILE, 0644}, {"server.conf", 0644}};
+	int rc = 0;
+	for (size_t i = 0; i < sizeof files / sizeof files[0] && rc == 0; i++)
+		rc = copy_file(role, files[i].name, files[i].mode, to, err);
+	char *path = rds_asprintf("%s/" RDS_DATABASE_FILE, rds_datadir_path(to));
+	if (rc == 0)
+		rc = rds_id_service_backup(role->id, path, err);
+	free(path);
+	return rc;
+}
+
+// The settings in the form of a configuration file, secrets left out.
+static int write_settings(const struct role *role, const struct rds_datadir *to,
+                          struct rds_error *err)
+{
+	char *text = rds_strdup("# the settings that were in force\n");
+	for (int i = 0; i < RDS_SET_COUNT; i++) {
+		enum rds_setting setting = (enum rds_setting)i;
+		char value[RDS_SETTING_MAX_BYTES + 1];
+		if (!rds_settings_is_set(role->settings, setting))
+			continue;
+		(void)rds_settings_shown(role->settings, setting, value, sizeof value);
+		char *longer =
+		        rds_asprintf("%s%s = %s\n", text, rds_setting_row(setting)->name, value);
+		free(text);
+		text = longer;
+	}
+	int rc = rds_datadir_write(to, "rdsrv.conf", 0600, RDS_WRITE_NEW, rds_view_text(text), err);
+	free(text);
+	return rc;
+}
+
+// A new directory (0700) that holds all that a server is made of.
+static cJSON *backup(struct role *role, const char *words)
+{
+	struct rds_error err = {"it holds such a file already"};
+	struct rds_datadir *to = NULL;
+	if (words[0] != '/')
+		return rds_json_answer("backup takes the absolute path of a new directory");
+	if (mkdir(words, 0700) != 0)
+		return rds_json_answer(errno == EEXIST ? "that directory is there already"
+		                                       : strerror(errno));
+	int rc = rds_datadir_open(words, &to, &err);
+	if (rc == 0)
+		rc = back_up_into(role, to, &err);
+	if (rc == 0)
+		rc = write_settings(role, to, &err);
+	rds_datadir_close(to);
+	if (rc != 0)
+		return rds_json_answer(err.text);
+	rds_log(RDS_LOG_INFO, "backup written", rds_field_text("directory", words));
+	cJSON *json = rds_json_answer(NULL);
+	rds_json_text(json, "directory", words);
+	return json;
+}
+
+static const struct {
+	const char *name;
+	cJSON *(*run)(struct role *role, const char *words);
+	bool needs_word;
+} commands[] = {
+        {"peers", peers, false},     {"peer", peer, true},
+        {"approve", approve, true},  {"ban", ban, true},
+        {"unban", approve, true},    {"forget", forget, true},
+        {"blocked", blocked, false}, {"always-use-relay", always_use_relay, false},
+        {"relays", relays, false},   {"recent", recent, false},
+        {"backup", backup, true},    {"reload", reload, false},
+};
+
+cJSON *role_control_id(struct role *role, const char *command, const char *words)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		if (strcmp(commands[i].name, command) != 0)
+			continue;
+		if (commands[i].needs_word && words[0] == '\0')
+			return rds_json_answer("this command needs an argument");
+		return commands[i].run(role, words);
+	}
+	return NULL;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// What an administrator asks of the rendezvous rules, and tells them, while they run.
+#ifndef RDS_CORE_RENDEZVOUS_ADMIN_H
+#define RDS_CORE_RENDEZVOUS_ADMIN_H
+
+#include "core/ledger.h"
+#include "core/rendezvous.h"
+
+// Views borrow for the length of the call that hands this out.
+struct rds_peer_info {
+	struct rds_view id;
+	struct rds_ip ip_on_file;
+	enum rds_peer_state state;
+	bool online;
+	bool by_conn;           // registered at a connection
+	struct rds_addr remote; // where it is reached; valid if it has been seen
+	uint64_t seen_ms;       // 0: not since the start
+};
+
+typedef void (*rds_peer_info_fn)(void *ctx, const struct rds_peer_info *info);
+
+// All peers on file, in no order.
+void rds_rendezvous_peers(const struct rds_rendezvous *rules, uint64_t now_ms, rds_peer_info_fn fn,
+                          void *ctx);
+
+// One of them; false: there is none of that id.
+bool rds_rendezvous_peer(const struct rds_rendezvous *rules, uint64_t now_ms, struct rds_view id,
+                         struct rds_peer_info *out);
+
+// Approves, bans, or makes an id wait for approval; holds at once, and is written to disk. A peer
+// that may not be here is offline from now on. -RDS_ENOENT; -RDS_EBUSY while its row is on its way
+// to the disk; -RDS_EFULL.
+int rds_rendezvous_set_state(struct rds_rendezvous *rules, struct rds_view id,
+                             enum rds_peer_state state) __attribute__((warn_unused_result));
+
+// Forgets an id: whoever registers it next has it. Errors as above.
+int rds_rendezvous_forget(struct rds_rendezvous *rules, struct rds_view id)
+        __attribute__((warn_unused_result));
+
+// Refused registrations, the newest last; the same id, address and reason count as one.
+struct rds_refused {
+	struct rds_ip ip;
+	enum rds_reason why;
+	uint64_t first_ms;
+	uint64_t last_ms;
+	uint64_t times;
+	uint8_t id_len;
+	uint8_t id[RDS_ID_MAX_BYTES];
+};
+size_t rds_rendezvous_refused(const struct rds_rendezvous *rules, const struct rds_refused **out);
+
+const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rules);
+
+// Replaces the relays; borrowed as those of the configuration are.
+void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,
+                               size_t n);
+
+void rds_rendezvous_set_enrol(struct rds_rendezvous *rules, enum rds_enrol enrol);
+void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on);
+bool rds_rendezvous_always_use_relay(const struct rds_rendezvous *rules);
+
+#endif
