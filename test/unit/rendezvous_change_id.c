@@ -120,7 +120,7 @@ static void form_of_new_ids(void **state)
 	        "abcde", "abcdefghijklmnopq", "1abcdef", "-abcdef", "_abcdef", "123456789",
 	        "abc def", "abc.def", "abcdef ", "abc@def", "abcde/", "abcde:", "abcde[",
 	        "abcde`", "abcde{", "@bcdef", "[bcdef", "`bcdef", "{bcdef", "abcd\xc3\xa9",
-	        "\xc3\xa9" "bcdef", "abcde\n", "",
+	        "\xc3\xa9mile-x", "abcde\n", "",
 	};
 	for (size_t i = 0; i < COUNT(good); i++) {
 		struct world *w = start(NULL);
