@@ -29,8 +29,7 @@ static void without_networks_there_is_one_name(void **state)
 static void smallest_network_wins_in_any_order(void **state)
 {
 	(void)state;
-	struct rds_relay_name names[] = {by_net("10.0.0.0/8", "eight"),
-	                                 by_net("10.1.2.3", "one"),
+	struct rds_relay_name names[] = {by_net("10.0.0.0/8", "eight"), by_net("10.1.2.3", "one"),
 	                                 by_net("10.1.0.0/16", "sixteen"),
 	                                 by_net("fd00::/8", "six"),
 	                                 by_net("10.0.0.0/15", "fifteen")};
@@ -91,12 +90,12 @@ static void found_by_any_of_its_names(void **state)
 		const char *name;
 		int which; // -1: none
 	} cases[] = {
-	        {"relay.example.com", 0},     {"RELAY.Example.COM", 0},
-	        {"relay.tailnet.ts.net", 0},  {"192.168.1.5:21117", 0},
-	        {"second.example.com:443", 1}, {"second.example.com", -1},
+	        {"relay.example.com", 0},        {"RELAY.Example.COM", 0},
+	        {"relay.tailnet.ts.net", 0},     {"192.168.1.5:21117", 0},
+	        {"second.example.com:443", 1},   {"second.example.com", -1},
 	        {"relay.example.com:21117", -1}, {"relay.example.co", -1},
-	        {"relay.example.com.", -1},   {"192.168.1.5", -1},
-	        {"elsewhere.example.com", -1}, {"", -1},
+	        {"relay.example.com.", -1},      {"192.168.1.5", -1},
+	        {"elsewhere.example.com", -1},   {"", -1},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct rds_relay_names *found =

@@ -113,14 +113,32 @@ static void old_id_must_be_there_with_that_uuid(void **state)
 static void form_of_new_ids(void **state)
 {
 	(void)state;
-	static const char *const good[] = {"abcdef", "ABCDEF", "zzzzzZ", "a12345",
-	                                   "a-----", "Z_____", "abcdefghijklmnop",
-	                                   "a9_-AZaz09"};
+	static const char *const good[] = {"abcdef", "ABCDEF", "zzzzzZ",           "a12345",
+	                                   "a-----", "Z_____", "abcdefghijklmnop", "a9_-AZaz09"};
 	static const char *const bad[] = {
-	        "abcde", "abcdefghijklmnopq", "1abcdef", "-abcdef", "_abcdef", "123456789",
-	        "abc def", "abc.def", "abcdef ", "abc@def", "abcde/", "abcde:", "abcde[",
-	        "abcde`", "abcde{", "@bcdef", "[bcdef", "`bcdef", "{bcdef", "abcd\xc3\xa9",
-	        "\xc3\xa9mile-x", "abcde\n", "",
+	        "abcde",
+	        "abcdefghijklmnopq",
+	        "1abcdef",
+	        "-abcdef",
+	        "_abcdef",
+	        "123456789",
+	        "abc def",
+	        "abc.def",
+	        "abcdef ",
+	        "abc@def",
+	        "abcde/",
+	        "abcde:",
+	        "abcde[",
+	        "abcde`",
+	        "abcde{",
+	        "@bcdef",
+	        "[bcdef",
+	        "`bcdef",
+	        "{bcdef",
+	        "abcd\xc3\xa9",
+	        "\xc3\xa9mile-x",
+	        "abcde\n",
+	        "",
 	};
 	for (size_t i = 0; i < COUNT(good); i++) {
 		struct world *w = start(NULL);
@@ -245,11 +263,10 @@ static void both_ids_are_held_meanwhile(void **state)
 	expect_conn_result(w, 3, UUID_MISMATCH);
 	conn_register(w, 3, &other, "1234567890", "uuid-2", "pk-2");
 	expect_conn_result(w, 3, UUID_MISMATCH);
-	assert_int_equal(rds_rendezvous_set_state(w->rules, rds_view_text("1234567890"),
-	                                          RDS_PEER_BANNED),
-	                 -RDS_EBUSY);
-	assert_int_equal(rds_rendezvous_forget(w->rules, rds_view_text("myLaptop_1")),
-	                 -RDS_ENOENT);
+	assert_int_equal(
+	        rds_rendezvous_set_state(w->rules, rds_view_text("1234567890"), RDS_PEER_BANNED),
+	        -RDS_EBUSY);
+	assert_int_equal(rds_rendezvous_forget(w->rules, rds_view_text("myLaptop_1")), -RDS_ENOENT);
 	stored(w, ticket, true);
 	expect_conn_result(w, 1, OK);
 	conn_register(w, 2, &b, "myLaptop_1", "uuid-1", "pk-1");
@@ -337,9 +354,9 @@ static void states_go_with_the_id(void **state)
 {
 	(void)state;
 	struct world *w = start(NULL);
-	assert_int_equal(rds_rendezvous_set_state(w->rules, rds_view_text("1234567890"),
-	                                          RDS_PEER_BANNED),
-	                 0);
+	assert_int_equal(
+	        rds_rendezvous_set_state(w->rules, rds_view_text("1234567890"), RDS_PEER_BANNED),
+	        0);
 	stored(w, expect_write(w, SET_STATE)->ticket, true);
 	change(w, "myLaptop_1", "1234567890", "uuid-1");
 	expect_conn_result(w, 1, NOT_DEPLOYED);

@@ -183,8 +183,7 @@ static void flood_leaves_honest_ones_alone(void **state)
 	for (size_t i = 0; i < 1000; i++) {
 		struct rds_ip from = rds_ip_v4(203, 0, 113, (uint8_t)(i % 5));
 		struct rds_share *victim = NULL;
-		enum rds_share_result result =
-		        rds_shares_enter(&shares, &from, &flood[i], &victim);
+		enum rds_share_result result = rds_shares_enter(&shares, &from, &flood[i], &victim);
 		if (result == RDS_SHARE_EVICT) {
 			assert_true(victim >= flood && victim < flood + 1000);
 			rds_shares_leave(&shares, victim);

@@ -107,7 +107,8 @@ static char *query(const char *file, const char *sql)
 	if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
 	int step = sqlite3_step(s);
-	const char *text = step == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : "(no row)";
+	const char *text =
+	        step == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : "(no row)";
 	char *copy = rds_strdup(text == NULL ? "(null)" : text);
 	(void)sqlite3_finalize(s);
 	(void)sqlite3_close(db);
@@ -242,8 +243,9 @@ static void forgetting_leaves_nothing(void **state)
 static void change_of_id_keeps_the_row(void **state)
 {
 	(void)state;
-	static const char all[] = "select hex(guid) || hex(uuid) || hex(pk) || created_at || user || "
-	                          "status || note || info from peer";
+	static const char all[] =
+	        "select hex(guid) || hex(uuid) || hex(pk) || created_at || user || "
+	        "status || note || info from peer";
 	assert_true(put("ridge-042", RDS_PEER_PENDING));
 	execute("update peer set created_at = '2020-01-02 03:04:05', user = x'0102', status = 7, "
 	        "note = 'in the hall', info = '{\"ip\":\"::ffff:203.0.113.7\",\"more\":1}'");
@@ -317,8 +319,9 @@ static void hbbs_table_is_untouched(void **state)
 	char *theirs = query(known, columns);
 	assert_query(columns, theirs);
 	free(theirs);
-	theirs = query(known, "select group_concat(name) from (select name from sqlite_master where "
-	                      "type = 'index' and sql is not null order by name)");
+	theirs =
+	        query(known, "select group_concat(name) from (select name from sqlite_master where "
+	                     "type = 'index' and sql is not null order by name)");
 	assert_query("select group_concat(name) from (select name from sqlite_master where "
 	             "type = 'index' and sql is not null order by name)",
 	             theirs);

@@ -133,7 +133,8 @@ static void what_opens_nothing_is_refused(void **state)
 	        {START UPGRADE CONNECT VERSION "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n" END,
 	         -400},
 	        {START UPGRADE CONNECT VERSION "Sec-WebSocket-Key: " KEY KEY "\r\n" END, -400},
-	        {START UPGRADE CONNECT VERSION "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ!=\r\n" END,
+	        {START UPGRADE CONNECT VERSION
+	         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ!=\r\n" END,
 	         -400},
 	        {"POST /ws/id HTTP/1.1\r\n" UPGRADE CONNECT VERSION SENT_KEY END, -400},
 	        {"get /ws/id HTTP/1.1\r\n", -400},

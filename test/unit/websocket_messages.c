@@ -78,9 +78,9 @@ static bool send_frame(unsigned first, const void *bytes, size_t len)
 
 #define assert_output(bytes, n) \
 	assert_views_equal(rds_view_of(output, n_output), rds_view_of(bytes, n))
-#define assert_messages(n, text) \
-	do { \
-		assert_int_equal(n_messages, (n)); \
+#define assert_messages(n, text)                                               \
+	do {                                                                   \
+		assert_int_equal(n_messages, (n));                             \
 		assert_view_text(rds_view_of(messages, messages_len), (text)); \
 	} while (0)
 
@@ -205,8 +205,8 @@ static void long_fragments_are_bounded_together(void **state)
 static void huge_frames_are_refused_at_once(void **state)
 {
 	(void)state;
-	static const uint8_t start[] = {LAST | BINARY, 0x80 | 127, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3,
-	                                4, 'x'};
+	static const uint8_t start[] = {
+	        LAST | BINARY, 0x80 | 127, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4, 'x'};
 	assert_false(rds_ws_receive(ws, start, sizeof start));
 	assert_int_equal(n_messages, 0);
 }
@@ -218,11 +218,11 @@ static void wrong_frames_end_it(void **state)
 		unsigned first;
 		size_t len;
 	} cases[] = {
-	        {LAST | CONTINUED, 3},      // of nothing
-	        {LAST | 3, 3},              // reserved kinds
+	        {LAST | CONTINUED, 3}, // of nothing
+	        {LAST | 3, 3},         // reserved kinds
 	        {LAST | 11, 3},
-	        {LAST | BINARY | 0x40, 3},  // reserved bits
-	        {PING, 3},                  // control frames are whole, and short
+	        {LAST | BINARY | 0x40, 3}, // reserved bits
+	        {PING, 3},                 // control frames are whole, and short
 	        {LAST | PING, 126},
 	        {LAST | CLOSING, 1},
 	};

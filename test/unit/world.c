@@ -96,8 +96,8 @@ static void on_refused(void *ctx, enum rds_key_verdict verdict, struct rds_view 
 	assert_non_null(from);
 	world->refused++;
 	world->verdict = verdict;
-	(void)snprintf(world->refused_key, sizeof world->refused_key, "%.*s",
-	               (int)licence_key.len, (const char *)licence_key.data);
+	(void)snprintf(world->refused_key, sizeof world->refused_key, "%.*s", (int)licence_key.len,
+	               (const char *)licence_key.data);
 	(void)snprintf(world->refused_id, sizeof world->refused_id, "%.*s", (int)id.len,
 	               (const char *)id.data);
 }
@@ -196,9 +196,8 @@ void world_forget(struct world *world)
 	world->n = world->read = 0;
 }
 
-static const char *const kind_names[] = {"a datagram", "a payload",        "a close",
-                                         "a store",    "a change of id",   "a new state",
-                                         "an end"};
+static const char *const kind_names[] = {"a datagram",     "a payload",   "a close", "a store",
+                                         "a change of id", "a new state", "an end"};
 
 static const struct world_event *next(struct world *world, enum world_kind kind, const char *file,
                                       int line)
@@ -235,8 +234,8 @@ const struct world_event *world_datagram(struct world *world, const struct rds_p
 	return event;
 }
 
-const struct world_event *world_answer(struct world *world, const struct rds_path *to,
-                                       int number, const char *file, int line)
+const struct world_event *world_answer(struct world *world, const struct rds_path *to, int number,
+                                       const char *file, int line)
 {
 	const struct world_event *event = world_datagram(world, to, file, line);
 	if (event->msg.which_member != number) {
