@@ -55,7 +55,8 @@ static void on_close(void *ctx, uint64_t conn, enum rds_reason why)
 static struct rds_view keep(struct world_event *event, struct rds_view v)
 {
 	uint8_t *at = event->bytes + event->len;
-	memcpy(at, v.data, v.len);
+	if (v.len > 0)
+		memcpy(at, v.data, v.len);
 	event->len += v.len;
 	return rds_view_of(at, v.len);
 }
@@ -73,7 +74,8 @@ static int on_store(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 	event->row = (struct rds_peer_row){.id = keep(event, row->id),
 	                                   .uuid = keep(event, row->uuid),
 	                                   .pk = keep(event, row->pk),
-	                                   .ip = row->ip};
+	                                   .ip = row->ip,
+	                                   .state = row->state};
 	return 0;
 }
 
@@ -116,29 +118,47 @@ static bool on_sign(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGN
 
 static bool on_keep(void *ctx, uint64_t conn)
 {
-	(void)ctx;
-	return conn != 0;
+	struct world *world = ctx;
+	assert_true(conn != 0);
+	if (conn == world->gone)
+		return false;
+	world->kept++;
+	world->kept_conn = conn;
+	return true;
 }
 
-// Other writes than registrations are taken, and end when the test says so.
+static int note_write(struct world *world, enum world_kind kind, struct rds_view id,
+                      struct rds_view old_id, uint64_t ticket)
+{
+	if (world->store_rc != 0)
+		return world->store_rc;
+	assert_true(ticket > world->last_ticket);
+	world->last_ticket = ticket;
+	struct world_event *event = note(world, kind);
+	event->len = 0;
+	event->ticket = ticket;
+	event->row = (struct rds_peer_row){.id = keep(event, id)};
+	event->old_id = keep(event, old_id);
+	return 0;
+}
+
 static int on_rename(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket)
 {
-	struct world *world = ctx;
-	(void)old_id;
-	(void)new_id;
-	world->last_ticket = ticket;
-	return world->store_rc;
+	return note_write(ctx, RENAME, new_id, old_id, ticket);
 }
 
 static int on_set_state(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket)
 {
-	(void)state;
-	return on_rename(ctx, id, id, ticket);
+	struct world *world = ctx;
+	int rc = note_write(world, SET_STATE, id, rds_view_text(""), ticket);
+	if (rc == 0 && !world->deaf)
+		world->events[world->n - 1].row.state = state;
+	return rc;
 }
 
 static int on_forget(void *ctx, struct rds_view id, uint64_t ticket)
 {
-	return on_rename(ctx, id, id, ticket);
+	return note_write(ctx, FORGET, id, rds_view_text(""), ticket);
 }
 
 struct world *world_open(const struct rds_rendezvous_config *config)
@@ -176,7 +196,8 @@ void world_forget(struct world *world)
 	world->n = world->read = 0;
 }
 
-static const char *const kind_names[] = {"a datagram", "a payload", "a close", "a store"};
+static const char *const kind_names[] = {"a datagram",     "a payload",   "a close", "a store",
+                                         "a change of id", "a new state", "an end"};
 
 static const struct world_event *next(struct world *world, enum world_kind kind, const char *file,
                                       int line)
@@ -251,6 +272,12 @@ const struct world_event *world_store(struct world *world, const char *file, int
 	return next(world, STORE, file, line);
 }
 
+const struct world_event *world_write(struct world *world, enum world_kind kind, const char *file,
+                                      int line)
+{
+	return next(world, kind, file, line);
+}
+
 void world_nothing(struct world *world, const char *file, int line)
 {
 	if (world->read == world->n)
@@ -302,26 +329,6 @@ void frame(struct world *world, enum rds_door door, uint64_t conn, const struct 
 	frame_bytes(world, door, conn, from, encoded(msg, bytes));
 }
 
-void send_register_peer(struct world *world, const char *id, int32_t serial,
-                        const struct rds_path *from)
-{
-	rds_message msg = {.which_member = rds_RendezvousMessage_register_peer_tag};
-	msg.member.register_peer.serial = serial;
-	assert_true(rds_set(&msg.member.register_peer.id, rds_view_text(id)));
-	datagram(world, from, &msg);
-}
-
-void send_register_pk(struct world *world, const char *id, const char *uuid, const char *pk,
-                      const struct rds_path *from)
-{
-	rds_message msg = {.which_member = rds_RendezvousMessage_register_pk_tag};
-	rds_RegisterPk *request = &msg.member.register_pk;
-	assert_true(rds_set(&request->id, rds_view_text(id)) &&
-	            rds_set(&request->uuid, rds_view_text(uuid)) &&
-	            rds_set(&request->pk, rds_view_text(pk)));
-	datagram(world, from, &msg);
-}
-
 void stored(struct world *world, uint64_t ticket, bool ok)
 {
 	rds_rendezvous_stored(world->rules, world->now_ms, ticket, ok);
@@ -345,30 +352,6 @@ void load(struct world *world, const char *id, const char *uuid, const char *pk,
 	if (ip != NULL)
 		row.ip = ip_of(ip);
 	assert_int_equal(rds_rendezvous_load(world->rules, &row), 0);
-}
-
-rds_message punch_request(const struct world *world, const char *id)
-{
-	rds_message msg = {.which_member = rds_RendezvousMessage_punch_hole_request_tag};
-	rds_PunchHoleRequest *request = &msg.member.punch_hole_request;
-	assert_true(rds_set(&request->id, rds_view_text(id)));
-	assert_true(rds_set(&request->licence_key, rds_view_text(world->key)));
-	return msg;
-}
-
-void send_punch(struct world *world, uint64_t conn, const struct rds_addr *addr, const char *id)
-{
-	rds_message msg = punch_request(world, id);
-	frame(world, RDS_DOOR_MAIN, conn, addr, &msg);
-}
-
-void send_request_relay(struct world *world, uint64_t conn, const struct rds_addr *addr,
-                        const char *id, const char *uuid)
-{
-	rds_message msg = {.which_member = rds_RendezvousMessage_request_relay_tag};
-	assert_true(rds_set(&msg.member.request_relay.id, rds_view_text(id)));
-	assert_true(rds_set(&msg.member.request_relay.uuid, rds_view_text(uuid)));
-	frame(world, RDS_DOOR_MAIN, conn, addr, &msg);
 }
 
 bool is_online(struct world *world, const char *id)
