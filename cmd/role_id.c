@@ -161,6 +161,22 @@ static char *database_path(const struct role *role)
 	                       : rds_asprintf("%s/" RDS_DATABASE_FILE, rds_datadir_path(role->dir));
 }
 
+// One port that follows, or as many as were set.
+static int listen_for_websocket(struct role *role, struct rds_error *err)
+{
+	const char *text = rds_settings_text(role->settings, RDS_SET_WEBSOCKET_PORT);
+	uint16_t first = rds_settings_port(role->settings, RDS_SET_WEBSOCKET_PORT);
+	struct rds_ports ports;
+	int rc = role_listen(role, "id", RDS_TCP, first, add_websocket, err);
+	if (rc != 0 || text[0] == '\0')
+		return rc;
+	rc = rds_value_ports(text, &ports, err);
+	for (size_t i = 1; i < ports.n && rc == 0; i++)
+		rc = role_listen(role, "id", RDS_TCP, ports.items[i], add_websocket, err);
+	rds_ports_free(&ports);
+	return rc;
+}
+
 int role_id_start(struct role *role, struct rds_error *err)
 {
 	const struct rds_settings *settings = role->settings;
@@ -193,7 +209,6 @@ int role_id_start(struct role *role, struct rds_error *err)
 	}
 	free(path);
 	uint16_t port = (uint16_t)rds_settings_number(settings, RDS_SET_PORT);
-	uint16_t ws_port = rds_settings_port(settings, RDS_SET_WEBSOCKET_PORT);
 	uint16_t nat_port = rds_settings_port(settings, RDS_SET_NAT_PORT);
 	if (rc == 0)
 		rc = role_listen(role, "id", RDS_UDP, port, add_udp, err);
@@ -202,7 +217,7 @@ int role_id_start(struct role *role, struct rds_error *err)
 	if (rc == 0)
 		rc = role_listen(role, "id", RDS_TCP, nat_port, add_nat, err);
 	if (rc == 0)
-		rc = role_listen(role, "id", RDS_TCP, ws_port, add_websocket, err);
+		rc = listen_for_websocket(role, err);
 	if (rc == 0)
 		look_up_relays(role);
 	return rc;

@@ -105,6 +105,8 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 		return check_choice(row, text, number);
 	case RDS_TYPE_PORTS:
 		rc = rds_value_ports(text, &ports, err);
+		if (rc == 0 && ports.n > 0)
+			*number = ports.items[0];
 		if (rc == 0)
 			rds_ports_free(&ports);
 		return rc;
@@ -137,10 +139,9 @@ static int check_key(const char *text, struct rds_error *form)
 	long n = rds_base64_decode(text, len, bytes, sizeof bytes);
 	explicit_bzero(bytes, sizeof bytes);
 	return n == 64 ? 0
-	               : rds_fail(
-	                         form, RDS_EINVAL,
-	                         "a whole secret key (base64 of 64 bytes), a public key, or "
-	                         "another text that doesn't look like a damaged secret");
+	               : rds_fail(form, RDS_EINVAL,
+	                          "a whole secret key (base64 of 64 bytes), a public key, or "
+	                          "another text that doesn't look like a damaged secret");
 }
 
 int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, const char *value,
@@ -270,7 +271,8 @@ const char *rds_settings_shown(const struct rds_settings *settings, enum rds_set
                                char *out, size_t cap)
 {
 	const char *text = rds_settings_text(settings, setting);
-	if (rds_setting_row(setting)->type == RDS_TYPE_PORT) {
+	bool follows = setting == RDS_SET_WEBSOCKET_PORT && text[0] == '\0';
+	if (rds_setting_row(setting)->type == RDS_TYPE_PORT || follows) {
 		uint16_t port = rds_settings_port(settings, setting);
 		(void)snprintf(out, cap, port == 0 ? "off" : "%u", (unsigned)port);
 	} else if (setting == RDS_SET_KEY && rds_text_may_be_secret(text, strlen(text))) {

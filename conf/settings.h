@@ -139,7 +139,7 @@ enum rds_origin rds_settings_origin(const struct rds_settings *settings, enum rd
 // Where the value comes from, in words: "default", "--port", "hbbs.ini:3".
 const char *rds_settings_where(const struct rds_settings *settings, enum rds_setting setting);
 
-// A port with what it follows worked out; 0: off.
+// A port with what it follows worked out, the first of several; 0: off.
 uint16_t rds_settings_port(const struct rds_settings *settings, enum rds_setting setting);
 
 // What may be shown of a value: ports worked out, a secret key named but not told.

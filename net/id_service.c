@@ -227,12 +227,12 @@ static void on_request(void *ctx, struct rds_stream *stream, const struct rds_ws
 	struct rds_id_service *service = ctx;
 	struct rds_addr client = {.port = 0};
 	const struct rds_proxies *proxies = &service->proxies;
-	if (request->real_ip.len == 0 && request->forwarded_for.len == 0)
+	if (request->real_ip.len == 0 && request->forwarded_len == 0)
 		return;
 	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
 		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
-	else if (rds_forwarded_client(request->forwarded_for, proxies->trusted, proxies->n_trusted,
-	                              &client.ip) ||
+	else if (rds_forwarded_client(rds_view_of(request->forwarded_for, request->forwarded_len),
+	                              proxies->trusted, proxies->n_trusted, &client.ip) ||
 	         rds_forwarded_client(request->real_ip, NULL, 0, &client.ip))
 		set_client(service, stream, &client);
 }

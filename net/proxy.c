@@ -59,9 +59,12 @@ static bool read_v1(char *line, struct rds_addr *out)
 		if (words[i] == NULL)
 			return false;
 	}
+	struct rds_ip to;
+	bool four = strcmp(words[1], "TCP4") == 0;
 	unsigned long port = strtoul(words[4], &end, 10);
-	if (strncmp(words[1], "TCP", 3) != 0 || *end != '\0' || port > UINT16_MAX ||
-	    rds_ip_parse(words[2], &out->ip) != 0)
+	if ((!four && strcmp(words[1], "TCP6") != 0) || *end != '\0' || port > UINT16_MAX ||
+	    rds_ip_parse(words[2], &out->ip) != 0 || rds_ip_parse(words[3], &to) != 0 ||
+	    (strchr(words[2], ':') == NULL) != four || (strchr(words[3], ':') == NULL) != four)
 		return false;
 	out->port = (uint16_t)port;
 	return true;
@@ -103,11 +106,13 @@ static long parse_v2(struct rds_view bytes, bool *known, struct rds_addr *out)
 	if (bytes.len < len)
 		return 0;
 	*known = false;
-	if (b[12] == PROXY && b[13] == TCP4 && len >= HEAD + 12) {
+	if (b[12] == PROXY && len < HEAD + (b[13] == TCP4 ? 12U : b[13] == TCP6 ? 36U : 0U))
+		return -RDS_EPARSE;
+	if (b[12] == PROXY && b[13] == TCP4) {
 		out->ip = rds_ip_v4(b[16], b[17], b[18], b[19]);
 		out->port = big_endian(b + 24);
 		*known = true;
-	} else if (b[12] == PROXY && b[13] == TCP6 && len >= HEAD + 36) {
+	} else if (b[12] == PROXY && b[13] == TCP6) {
 		memcpy(out->ip.b, b + 16, 16);
 		out->port = big_endian(b + 48);
 		*known = true;

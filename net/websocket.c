@@ -3,6 +3,7 @@
 
 #include "core/alloc.h"
 #include "core/base64.h"
+#include "net/buffer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,22 @@ struct head {
 	bool version;    // Sec-WebSocket-Version: 13
 };
 
+// Appends to the list of forwarders; if it gets too long, its beginning goes.
+static void add_forwarded(struct rds_ws_request *request, struct rds_view value)
+{
+	char *list = request->forwarded_for;
+	size_t room = sizeof request->forwarded_for;
+	if (value.len >= room)
+		value = rds_view_of(value.data + (value.len - (room - 1)), room - 1);
+	size_t kept = request->forwarded_len;
+	if (kept + 1 + value.len > room)
+		kept = room - 1 - value.len;
+	memmove(list, list + (request->forwarded_len - kept), kept);
+	list[kept] = ',';
+	memcpy(list + kept + 1, value.data, value.len);
+	request->forwarded_len = kept + 1 + value.len;
+}
+
 static void take_header(struct head *head, struct rds_view name, struct rds_view value)
 {
 	if (equals(name, "Upgrade"))
@@ -73,7 +90,7 @@ static void take_header(struct head *head, struct rds_view name, struct rds_view
 	else if (equals(name, "X-Real-IP"))
 		head->request->real_ip = value;
 	else if (equals(name, "X-Forwarded-For"))
-		head->request->forwarded_for = value;
+		add_forwarded(head->request, value);
 }
 
 static bool is_key(struct rds_view key)
@@ -145,61 +162,52 @@ const char *rds_ws_refusal(int status)
 }
 
 struct rds_ws {
-	wslay_event_context_ptr wslay;
+	wslay_frame_context_ptr frames;
 	struct rds_ws_callbacks callbacks;
-	struct rds_view in; // what wslay hasn't taken yet
-	bool receiving;
+	size_t max_message;
+	struct rds_view in;        // what wslay hasn't taken yet
+	struct rds_buffer message; // its fragments so far
+	bool in_message;
+	bool in_frame;
+	uint64_t frame_left; // bytes of the current frame still to come
+	uint8_t opcode;      // of the current frame
+	bool fin;
+	uint8_t control[125]; // payload of a control frame, which may come between fragments
+	size_t control_len;
 	bool closed; // our closing frame is out
 };
 
-static ssize_t on_recv(wslay_event_context_ptr wslay, uint8_t *out, size_t len, int flags,
-                       void *arg)
+static ssize_t on_recv(uint8_t *out, size_t len, int flags, void *arg)
 {
 	struct rds_ws *ws = arg;
 	(void)flags;
-	if (ws->in.len == 0) {
-		wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
-		return -1;
-	}
+	if (ws->in.len == 0)
+		return -1; // nothing more for now
 	size_t n = len < ws->in.len ? len : ws->in.len;
 	memcpy(out, ws->in.data, n);
 	ws->in = rds_view_of(ws->in.data + n, ws->in.len - n);
 	return (ssize_t)n;
 }
 
-static ssize_t on_send(wslay_event_context_ptr wslay, const uint8_t *bytes, size_t len, int flags,
-                       void *arg)
+static ssize_t on_send(const uint8_t *bytes, size_t len, int flags, void *arg)
 {
 	struct rds_ws *ws = arg;
-	(void)wslay;
 	(void)flags;
 	ws->callbacks.on_output(ws->callbacks.ctx, bytes, len);
 	return (ssize_t)len;
 }
 
-static void on_message(wslay_event_context_ptr wslay,
-                       const struct wslay_event_on_msg_recv_arg *message, void *arg)
-{
-	struct rds_ws *ws = arg;
-	(void)wslay;
-	// Clients take text for binary, and so do we.
-	if (message->opcode == WSLAY_BINARY_FRAME || message->opcode == WSLAY_TEXT_FRAME)
-		ws->callbacks.on_message(ws->callbacks.ctx,
-		                         rds_view_of(message->msg, message->msg_length));
-}
-
 struct rds_ws *rds_ws_new(size_t max_message, const struct rds_ws_callbacks *callbacks)
 {
-	static const struct wslay_event_callbacks wslay_callbacks = {
+	static const struct wslay_frame_callbacks wslay_callbacks = {
 	        .recv_callback = on_recv,
 	        .send_callback = on_send,
-	        .on_msg_recv_callback = on_message,
 	};
 	struct rds_ws *ws = rds_calloc(1, sizeof *ws);
 	ws->callbacks = *callbacks;
-	if (wslay_event_context_server_init(&ws->wslay, &wslay_callbacks, ws) != 0)
+	ws->max_message = max_message;
+	if (wslay_frame_context_init(&ws->frames, &wslay_callbacks, ws) != 0)
 		abort(); // out of memory
-	wslay_event_config_set_max_recv_msg_length(ws->wslay, max_message);
 	return ws;
 }
 
@@ -207,45 +215,127 @@ void rds_ws_free(struct rds_ws *ws)
 {
 	if (ws == NULL)
 		return;
-	wslay_event_context_free(ws->wslay);
+	wslay_frame_context_free(ws->frames);
+	rds_buffer_clear(&ws->message);
 	free(ws);
 }
 
-// Inside wslay_event_recv, what is queued goes out when it returns.
-static void flush(struct rds_ws *ws)
+static void send_frame(struct rds_ws *ws, uint8_t opcode, struct rds_view payload)
 {
-	while (!ws->receiving && wslay_event_want_write(ws->wslay))
-		if (wslay_event_send(ws->wslay) != 0)
-			return;
+	struct wslay_frame_iocb frame = {.fin = 1,
+	                                 .opcode = opcode,
+	                                 .payload_length = payload.len,
+	                                 .data = payload.data,
+	                                 .data_length = payload.len};
+	if (!ws->closed)
+		(void)wslay_frame_send(ws->frames, &frame); // on_send takes it all
+}
+
+// Ends the connection with a code of RFC 6455, section 7.4.1; false for the caller to return.
+static bool end(struct rds_ws *ws, uint16_t code)
+{
+	uint8_t bytes[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+	send_frame(ws, WSLAY_CONNECTION_CLOSE, rds_view_of(bytes, sizeof bytes));
+	ws->closed = true;
+	return false;
+}
+
+// The rules for a frame's head (section 5); how the frame is read follows from it.
+static bool start_frame(struct rds_ws *ws, const struct wslay_frame_iocb *frame)
+{
+	bool is_control = wslay_is_ctrl_frame(frame->opcode);
+	bool known = frame->opcode <= WSLAY_BINARY_FRAME || frame->opcode == WSLAY_PING ||
+	             frame->opcode == WSLAY_PONG || frame->opcode == WSLAY_CONNECTION_CLOSE;
+	bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
+	if (!known || frame->rsv != WSLAY_RSV_NONE || frame->mask == 0)
+		return end(ws, WSLAY_CODE_PROTOCOL_ERROR);
+	if (is_control && (frame->fin == 0 || frame->payload_length > sizeof ws->control))
+		return end(ws, WSLAY_CODE_PROTOCOL_ERROR);
+	if (!is_control && continues != ws->in_message)
+		return end(ws, WSLAY_CODE_PROTOCOL_ERROR);
+	if (!is_control && frame->payload_length > ws->max_message - ws->message.len)
+		return end(ws, WSLAY_CODE_MESSAGE_TOO_BIG);
+	ws->in_frame = true;
+	ws->in_message = ws->in_message || !is_control;
+	ws->frame_left = frame->payload_length;
+	ws->opcode = frame->opcode;
+	ws->fin = frame->fin != 0;
+	ws->control_len = 0;
+	return true;
+}
+
+static void take_payload(struct rds_ws *ws, const struct wslay_frame_iocb *frame)
+{
+	ws->frame_left -= frame->data_length;
+	if (!wslay_is_ctrl_frame(ws->opcode)) {
+		rds_buffer_add(&ws->message, frame->data, frame->data_length);
+		return;
+	}
+	if (frame->data_length > 0)
+		memcpy(ws->control + ws->control_len, frame->data, frame->data_length);
+	ws->control_len += frame->data_length;
+}
+
+// Clients take text for binary, and so do we: a message is bytes, whatever kind it says.
+static void finish_message(struct rds_ws *ws)
+{
+	struct rds_buffer message = ws->message;
+	ws->message = (struct rds_buffer){0};
+	ws->in_message = false;
+	ws->callbacks.on_message(ws->callbacks.ctx,
+	                         rds_view_of(rds_buffer_data(&message), message.len));
+	rds_buffer_clear(&message);
+}
+
+// false: nothing will come any more.
+static bool finish_frame(struct rds_ws *ws)
+{
+	ws->in_frame = false;
+	switch (ws->opcode) {
+	case WSLAY_PING:
+		send_frame(ws, WSLAY_PONG, rds_view_of(ws->control, ws->control_len));
+		return true;
+	case WSLAY_PONG:
+		return true;
+	case WSLAY_CONNECTION_CLOSE:
+		// The code that it gave goes back.
+		send_frame(ws, WSLAY_CONNECTION_CLOSE,
+		           rds_view_of(ws->control, ws->control_len < 2 ? 0 : 2));
+		ws->closed = true;
+		return false;
+	default:
+		if (ws->fin)
+			finish_message(ws);
+		return true;
+	}
 }
 
 bool rds_ws_receive(struct rds_ws *ws, const uint8_t *bytes, size_t len)
 {
 	ws->in = rds_view_of(bytes, len);
-	ws->receiving = true;
-	int rc = wslay_event_recv(ws->wslay);
-	ws->receiving = false;
-	ws->in = rds_view_of(NULL, 0);
-	flush(ws);
-	return rc == 0 && wslay_event_want_read(ws->wslay) &&
-	       !wslay_event_get_close_received(ws->wslay);
+	while (!ws->closed) {
+		struct wslay_frame_iocb frame = {0};
+		ssize_t n = wslay_frame_recv(ws->frames, &frame);
+		if (n == WSLAY_ERR_WANT_READ)
+			return true;
+		if (n < 0)
+			return end(ws, WSLAY_CODE_PROTOCOL_ERROR);
+		if (!ws->in_frame && !start_frame(ws, &frame))
+			return false;
+		take_payload(ws, &frame);
+		if (ws->frame_left == 0 && !finish_frame(ws))
+			return false;
+	}
+	return false;
 }
 
 void rds_ws_send(struct rds_ws *ws, struct rds_view message)
 {
-	static const uint8_t nothing[1];
-	struct wslay_event_msg msg = {.opcode = WSLAY_BINARY_FRAME,
-	                              .msg = message.len > 0 ? message.data : nothing,
-	                              .msg_length = message.len};
-	(void)wslay_event_queue_msg(ws->wslay, &msg);
-	flush(ws);
+	send_frame(ws, WSLAY_BINARY_FRAME, message);
 }
 
 void rds_ws_close(struct rds_ws *ws)
 {
-	if (ws->closed)
-		return;
-	ws->closed = true;
-	(void)wslay_event_queue_close(ws->wslay, WSLAY_CODE_NORMAL_CLOSURE, NULL, 0);
-	flush(ws);
+	if (!ws->closed)
+		(void)end(ws, WSLAY_CODE_NORMAL_CLOSURE);
 }

@@ -10,11 +10,14 @@
 #define RDS_WS_HEAD_MAX_BYTES 8192
 
 // What of a request matters; views into its bytes, empty where a header is absent.
+#define RDS_WS_FORWARDED_BYTES 512
 struct rds_ws_request {
 	struct rds_view path;
 	struct rds_view key;
-	struct rds_view real_ip;       // X-Real-IP
-	struct rds_view forwarded_for; // X-Forwarded-For, the last one
+	struct rds_view real_ip; // X-Real-IP
+	// X-Forwarded-For, all of them as one list, of which the end counts.
+	size_t forwarded_len;
+	char forwarded_for[RDS_WS_FORWARDED_BYTES];
 };
 
 // Looks for a whole request head at the start of the bytes. Returns its length; 0 if more is

@@ -10,12 +10,12 @@ set -eu
 deb_build='gcc make pkg-config libssl-dev libevent-dev libsodium-dev libwslay-dev nanopb libnanopb-dev
 	libcjson-dev libsqlite3-dev'
 deb_test='clang clang-tidy llvm cppcheck shellcheck mandoc libcmocka-dev python3-pytest
-	python3-pytest-xdist python3-pytest-timeout python3-nacl iproute2 procps sqlite3 util-linux
+	python3-pytest-xdist python3-pytest-timeout python3-nacl python3-websockets iproute2 procps sqlite3 util-linux
 	git'
 rpm_build='gcc make pkgconf-pkg-config openssl-devel libevent-devel libsodium-devel wslay-devel nanopb
 	nanopb-devel cjson-devel sqlite-devel'
 rpm_test='clang clang-tools-extra compiler-rt llvm cppcheck ShellCheck mandoc libcmocka-devel
-	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pynacl iproute procps-ng
+	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pynacl python3-websockets iproute procps-ng
 	sqlite util-linux git-core'
 
 die()

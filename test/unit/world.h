@@ -23,7 +23,7 @@ struct world_event {
 	uint64_t ticket;     // of a store or another write; the views point into bytes
 	struct rds_peer_row row;
 	struct rds_view old_id; // of a rename; the new id is the row's
-	rds_message msg;     // of a datagram or payload, decoded
+	rds_message msg;        // of a datagram or payload, decoded
 	size_t len;
 	uint8_t bytes[16384];
 };
@@ -39,11 +39,11 @@ struct world {
 	size_t read; // looked at
 	bool deaf;   // notes nothing, and takes every store
 	uint64_t last_ticket;
-	int store_rc;     // what the disk says when it is asked to store, or to write anything
-	uint64_t gone;    // a connection that is gone when it is to be kept; 0: none
-	unsigned kept;    // how often one was to be kept, and the last one
+	int store_rc;  // what the disk says when it is asked to store, or to write anything
+	uint64_t gone; // a connection that is gone when it is to be kept; 0: none
+	unsigned kept; // how often one was to be kept, and the last one
 	uint64_t kept_conn;
-	const char *key;  // NULL: none enforced
+	const char *key; // NULL: none enforced
 	bool cannot_sign;
 	unsigned refused; // how often a key was refused, and the last one
 	enum rds_key_verdict verdict;
@@ -58,12 +58,12 @@ struct world *world_open(const struct rds_rendezvous_config *config);
 void world_close(struct world *world);
 
 // The next thing noted; must be of that kind, and go where it is said.
-#define expect_datagram(world, to)    world_datagram((world), (to), __FILE__, __LINE__)
-#define expect_payload(world, conn)   world_payload((world), (conn), __FILE__, __LINE__)
+#define expect_datagram(world, to)     world_datagram((world), (to), __FILE__, __LINE__)
+#define expect_payload(world, conn)    world_payload((world), (conn), __FILE__, __LINE__)
 #define expect_close(world, conn, why) world_closed((world), (conn), (why), __FILE__, __LINE__)
-#define expect_store(world)           world_store((world), __FILE__, __LINE__)
-#define expect_write(world, kind)     world_write((world), (kind), __FILE__, __LINE__)
-#define expect_nothing(world)         world_nothing((world), __FILE__, __LINE__)
+#define expect_store(world)            world_store((world), __FILE__, __LINE__)
+#define expect_write(world, kind)      world_write((world), (kind), __FILE__, __LINE__)
+#define expect_nothing(world)          world_nothing((world), __FILE__, __LINE__)
 const struct world_event *world_datagram(struct world *world, const struct rds_path *to,
                                          const char *file, int line);
 const struct world_event *world_payload(struct world *world, uint64_t conn, const char *file,
@@ -110,24 +110,23 @@ void conn_registered(struct world *world, uint64_t conn, const struct rds_addr *
                      const char *id, const char *uuid, const char *pk);
 
 // The next thing noted is this answer on a connection.
-#define expect_conn_result(world, conn, name)                                               \
-	assert_int_equal(world_conn_answer((world), (conn), __FILE__, __LINE__)->result,    \
+#define expect_conn_result(world, conn, name)                                            \
+	assert_int_equal(world_conn_answer((world), (conn), __FILE__, __LINE__)->result, \
 	                 (int)rds_RegisterPkResponse_Result_##name)
 const rds_RegisterPkResponse *world_conn_answer(struct world *world, uint64_t conn,
                                                 const char *file, int line);
 
 // The next things noted are these answers.
-#define expect_request_pk(world, to, yes)                                                   \
-	assert_int_equal(expect_answer((world), (to), 7)->msg.member.register_peer_response \
-	                         .request_pk,                                               \
-	                 (yes))
-#define expect_result(world, to, name)                                                      \
-	assert_int_equal(expect_answer((world), (to), 16)->msg.member.register_pk_response  \
-	                         .result,                                                   \
+#define expect_request_pk(world, to, yes)                                                      \
+	assert_int_equal(                                                                      \
+	        expect_answer((world), (to), 7)->msg.member.register_peer_response.request_pk, \
+	        (yes))
+#define expect_result(world, to, name)                                                             \
+	assert_int_equal(expect_answer((world), (to), 16)->msg.member.register_pk_response.result, \
 	                 (int)rds_RegisterPkResponse_Result_##name)
 #define expect_answer(world, to, number) world_answer((world), (to), (number), __FILE__, __LINE__)
-const struct world_event *world_answer(struct world *world, const struct rds_path *to,
-                                       int number, const char *file, int line);
+const struct world_event *world_answer(struct world *world, const struct rds_path *to, int number,
+                                       const char *file, int line);
 
 // A write has ended.
 void stored(struct world *world, uint64_t ticket, bool ok);
@@ -149,8 +148,7 @@ void send_request_relay(struct world *world, uint64_t conn, const struct rds_add
 bool is_online(struct world *world, const char *id);
 
 // A socket_addr as a client would make it, some time or other.
-struct rds_view mangled(const struct rds_addr *addr, uint32_t clock_us,
-                        uint8_t out[RDS_ADDR_WIRE]);
+struct rds_view mangled(const struct rds_addr *addr, uint32_t clock_us, uint8_t out[RDS_ADDR_WIRE]);
 
 // socket_addr stands for addr.
 #define assert_is_addr(view, addr) world_is_addr((view), (addr), __FILE__, __LINE__)
