@@ -35,6 +35,7 @@ static struct row disk[IDS];
 static struct job queue[TURNS];
 static size_t queued;
 static size_t done;
+static size_t done_of[FORGET + 1]; // by kind, in all
 
 static size_t roll(size_t sides)
 {
@@ -95,6 +96,7 @@ static void do_write(struct world *w)
 	} else if (ok) {
 		row->there = false;
 	}
+	done_of[job->kind] += ok;
 	stored(w, job->ticket, ok);
 	take_writes(w);
 }
@@ -122,7 +124,7 @@ static void client_says(struct world *w, uint64_t conn)
 static void administrator_says(struct world *w)
 {
 	struct rds_view id = rds_view_text(ids[roll(IDS)]);
-	if (roll(3) == 0)
+	if (roll(3) != 0)
 		(void)!rds_rendezvous_forget(w->rules, id);
 	else
 		(void)!rds_rendezvous_set_state(w->rules, id, (enum rds_peer_state)roll(3));
@@ -161,7 +163,7 @@ static void one_turn(struct world *w)
 	w->store_rc = roll(10) == 0 ? -RDS_EFULL : 0;
 	if (roll(3) != 0)
 		client_says(w, conn);
-	else if (roll(3) == 0)
+	else if (roll(2) == 0)
 		administrator_says(w);
 	else
 		rds_rendezvous_closed(w->rules, conn);
@@ -175,7 +177,6 @@ static void one_turn(struct world *w)
 static void memory_is_what_is_on_file(void **state)
 {
 	(void)state;
-	size_t writes = 0;
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct world *w = world_open(NULL);
 		dice = (struct testing_random){seed};
@@ -192,10 +193,10 @@ static void memory_is_what_is_on_file(void **state)
 			rds_rendezvous_closed(w->rules, conn);
 		w->now_ms += RDS_ONLINE_MS;
 		assert_int_equal(rds_rendezvous_online(w->rules, w->now_ms), 0);
-		writes += done;
 		world_close(w);
 	}
-	assert_true(writes > (size_t)SEEDS * TURNS / 10); // it was worth the while
+	for (size_t kind = STORE; kind <= FORGET; kind++) // it was worth the while
+		assert_true(done_of[kind] > (size_t)SEEDS * TURNS / 500);
 }
 
 int main(void)
