@@ -18,7 +18,7 @@ static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const c
 		(void)rds_fail(&err, RDS_ENOENT, "no %s server runs in %s", role,
 		               rds_datadir_path(dir));
 	if (rc != 0) {
-		rds_cli_complain(cli, &err);
+		(void)fprintf(stderr, "%s: %s: %s\n", cli->name, role, err.text);
 		return RDS_EXIT_PROBLEM;
 	}
 	bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok"));
@@ -66,18 +66,17 @@ int cmd_ctl(int argc, char **argv)
 	        .takes = RDS_FOR_CTL,
 	        .options = options,
 	        .n_options = 2,
-	        .after =
-	                "\nid and relay:\n"
-	                "  status                     what it is and does\n"
-	                "  settings                   its effective settings\n"
-	                "id:\n"
-	                "  peers [--online], peer ID  who is on file, and where\n"
-	                "  recent [ID]                the last attempts to connect, and why\n"
-	                "  approve|ban|unban|forget ID\n"
-	                "  blocked                    who may not be here, refused registrations\n"
-	                "  always-use-relay [on|off], relays [LIST]\n"
-	                "  reload                     read the settings anew, as SIGHUP does\n"
-	                "  backup DIR                 all of it to a new directory\n",
+	        .after = "\nid and relay:\n"
+	                 "  status                     what it is and does\n"
+	                 "  settings                   its effective settings\n"
+	                 "id:\n"
+	                 "  peers [--online], peer ID  who is on file, and where\n"
+	                 "  recent [ID]                the last attempts to connect, and why\n"
+	                 "  approve|ban|unban|forget ID\n"
+	                 "  blocked                    who may not be here, refused registrations\n"
+	                 "  always-use-relay [on|off], relays [LIST]\n"
+	                 "  reload                     read the settings anew, as SIGHUP does\n"
+	                 "  backup DIR                 all of it to a new directory\n",
 	};
 	struct rds_act act;
 	int code = RDS_EXIT_USAGE;

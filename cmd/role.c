@@ -113,6 +113,8 @@ static int start(struct role *role, struct rds_error *err)
 		              rds_settings_text(role->settings, RDS_SET_LOG_FILE));
 	int rc = check_ports(role, err);
 	if (rc == 0)
+		rc = role_key_check(role, err);
+	if (rc == 0)
 		rc = resolve_binds(role, err);
 	if (rc == 0)
 		rc = role_lock(role, err);
@@ -195,13 +197,18 @@ static int test_config(struct role *role, struct rds_error *err)
 	if (rc == 0)
 		rc = check_ports(role, err);
 	if (rc == 0)
+		rc = role_key_check(role, err);
+	if (rc == 0)
 		rc = rds_settings_set(role->settings, RDS_SET_DATA_DIR, dir,
 		                      rds_settings_origin(role->settings, RDS_SET_DATA_DIR), why,
 		                      err);
 	free(dir);
 	if (rc != 0)
 		return RDS_EXIT_USAGE;
-	return rds_cli_print_settings(role->settings) ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	if (rds_cli_print_settings(role->settings))
+		return RDS_EXIT_OK;
+	(void)rds_fail(err, RDS_ESYS, "can't write to standard output");
+	return RDS_EXIT_PROBLEM;
 }
 
 enum { OPTION_TEST_CONFIG, OPTION_GENERATE };
@@ -214,6 +221,7 @@ int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
 	        .kind = kind, .argc = argc, .argv = argv, .settings = rds_settings_new()};
 	role.controls[0].lock_fd = role.controls[1].lock_fd = -1;
 	int code = RDS_EXIT_USAGE;
+	rds_listen_inherit();
 	int rc = rds_cli_parse(&kind->cli, argc, argv, role.settings, &result, &err);
 	if (rc == 0 && !rds_cli_no_arguments(&kind->cli, argc, argv, &result, &code))
 		rc = -RDS_EINVAL;

@@ -122,10 +122,10 @@ static void add_settings(cJSON *json, const struct role *role)
 static cJSON *run(const struct role_control *control, const char *command, const char *words)
 {
 	cJSON *json = NULL;
-	if (strcmp(command, "status") == 0) {
+	if (strcmp(command, "status") == 0 && words[0] == '\0') {
 		json = rds_json_answer(NULL);
 		add_status(json, control);
-	} else if (strcmp(command, "settings") == 0) {
+	} else if (strcmp(command, "settings") == 0 && words[0] == '\0') {
 		json = rds_json_answer(NULL);
 		add_settings(json, control->role);
 	} else if (strcmp(control->name, "id") == 0) {

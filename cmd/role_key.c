@@ -2,6 +2,7 @@
 // A role's key: how it comes by it, and the callbacks by which core and net reach it.
 #include "cmd/role_private.h"
 
+#include "core/base64.h"
 #include "keys/keypair.h"
 
 int role_key_open(struct role *role, struct rds_error *err)
@@ -20,6 +21,20 @@ int role_key_open(struct role *role, struct rds_error *err)
 		        "another directory, give it that server's public key",
 		        rds_field_text("run", "rdsrv relay -k PUBLIC"));
 	return rc;
+}
+
+int role_key_check(const struct role *role, struct rds_error *err)
+{
+	const char *text = rds_settings_text(role->settings, RDS_SET_KEY);
+	struct rds_keypair *pair = NULL;
+	struct rds_error fault;
+	if (!rds_text_may_be_secret(text, strlen(text)))
+		return 0;
+	int rc = rds_keypair_parse(rds_view_text(text), &pair, &fault);
+	rds_keypair_free(pair);
+	return rc == 0 ? 0
+	               : rds_fail(err, RDS_EINVAL, "%s: the secret key: %s",
+	                          rds_settings_where(role->settings, RDS_SET_KEY), fault.text);
 }
 
 static enum rds_key_verdict check(void *ctx, struct rds_view licence_key)

@@ -69,6 +69,8 @@ int role_relay_start(struct role *role, struct rds_error *err);
 
 // role_key.c: the key, and what net and core see of it.
 int role_key_open(struct role *role, struct rds_error *err);
+// Whether a secret key among the settings is a whole pair. -RDS_EINVAL.
+int role_key_check(const struct role *role, struct rds_error *err);
 struct rds_key_hooks role_key_hooks(struct role *role);
 void role_key_log(const struct role *role);
 // Starts offering the secure channel if settings and key allow it; NULL: they don't.

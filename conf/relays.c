@@ -10,9 +10,10 @@
 static int fail(const char *text, struct rds_error *err)
 {
 	char shown[100];
-	return rds_fail(err, RDS_EINVAL,
-	                "relays (name, name:port, name | 100.64.0.0/10=name), which \"%s\" is not",
-	                rds_text_escape(rds_view_text(text), shown, sizeof shown));
+	return rds_fail(
+	        err, RDS_EINVAL,
+	        "hosts of relays (name, name:port, name | 100.64.0.0/10=name), which \"%s\" is not",
+	        rds_text_escape(rds_view_text(text), shown, sizeof shown));
 }
 
 // text without the white space around it, in place.

@@ -126,6 +126,23 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 	return -RDS_EINVAL;
 }
 
+// What looks like a secret key has to be a whole one: else it would be taken for a public text, and
+// be told to everybody.
+static int check_key(const char *text, struct rds_error *form)
+{
+	uint8_t bytes[67];
+	size_t len = strlen(text);
+	if (!rds_text_may_be_secret(text, len))
+		return 0;
+	long n = rds_base64_decode(text, len, bytes, sizeof bytes);
+	explicit_bzero(bytes, sizeof bytes);
+	return n == 64 ? 0
+	               : rds_fail(
+	                         form, RDS_EINVAL,
+	                         "a whole secret key (base64 of 64 bytes), a public key, or "
+	                         "another text that doesn't look like a damaged secret");
+}
+
 int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, const char *value,
                      enum rds_origin origin, const char *where, struct rds_error *err)
 {
@@ -138,7 +155,8 @@ int rds_settings_set(struct rds_settings *settings, enum rds_setting setting, co
 		return rds_fail(err, RDS_EINVAL, "%s: the value of %s is too long (%zu bytes)",
 		                where, row->name, trimmed.len);
 	char *text = rds_strndup(trimmed.data, trimmed.len);
-	if (check(row, text, &number, &form) != 0) {
+	if (check(row, text, &number, &form) != 0 ||
+	    (setting == RDS_SET_KEY && check_key(text, &form) != 0)) {
 		char shown[128];
 		(void)rds_text_escape(trimmed, shown, sizeof shown);
 		free(text);

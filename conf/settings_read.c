@@ -14,7 +14,8 @@ static const char prefix[] = "RDSRV_";
 static bool has_prefix(struct rds_view name)
 {
 	return name.len >= sizeof prefix - 1 &&
-	       strncasecmp((const char *)name.data, prefix, sizeof prefix - 1) == 0;
+	       strncasecmp((const char *)name.data, prefix, sizeof prefix - 2) == 0 &&
+	       (name.data[sizeof prefix - 2] == '_' || name.data[sizeof prefix - 2] == '-');
 }
 
 // The setting that a name in .env or the environment stands for: RDSRV_NAME for all, a bare
@@ -100,7 +101,10 @@ static int read_line(struct rds_settings *settings, struct rds_view line, const 
 int rds_settings_read(struct rds_settings *settings, struct rds_view contents, const char *path,
                       enum rds_origin origin, struct rds_error *err)
 {
+	static const char mark[] = "\xef\xbb\xbf"; // that some editors put before UTF-8
 	unsigned number = 0;
+	if (contents.len >= 3 && memcmp(contents.data, mark, 3) == 0)
+		contents = rds_view_of(contents.data + 3, contents.len - 3);
 	while (contents.len > 0) {
 		const uint8_t *newline = memchr(contents.data, '\n', contents.len);
 		size_t len = newline == NULL ? contents.len : (size_t)(newline - contents.data);

@@ -206,11 +206,14 @@ int rds_value_hosts(const char *text, struct rds_error *err)
 	int rc = 0;
 	rds_strings_split(text, &items);
 	for (size_t i = 0; i < items.n && rc == 0; i++)
-		if (rds_value_host(items.items[i], &host) != 0)
-			rc = rds_fail(err, RDS_EINVAL,
-			              "hosts (name, name:port, 192.0.2.7, [2001:db8::7]:21117), "
-			              "which \"%s\" is not",
-			              shown(items.items[i], text_of_item));
+		if (rds_value_host(items.items[i], &host) != 0 ||
+		    !rds_host_is_reachable(items.items[i]))
+			rc = rds_fail(
+			        err, RDS_EINVAL,
+			        "hosts that clients can reach (name, name:port, 192.0.2.7, "
+			        "[2001:db8::7]:21117), "
+			        "which \"%s\" is not",
+			        shown(items.items[i], text_of_item));
 	rds_strings_free(&items);
 	return rc;
 }

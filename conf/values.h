@@ -53,7 +53,7 @@ struct rds_host_port {
 };
 int rds_value_host(const char *text, struct rds_host_port *out) __attribute__((warn_unused_result));
 
-// Each item of the list is a host; -RDS_EINVAL with the bad item in *err.
+// Each item of the list is a host that a client can reach; -RDS_EINVAL with the bad item in *err.
 int rds_value_hosts(const char *text, struct rds_error *err) __attribute__((warn_unused_result));
 
 // false for "0.0.0.0" and "[::]": where a server listens, never where a client can go. People

@@ -77,11 +77,10 @@ static long decode(const char *text, size_t len, bool url, uint8_t *out, size_t 
 
 bool rds_text_may_be_secret(const char *text, size_t len)
 {
-	const size_t public_len = RDS_BASE64_LEN(32);
-	for (size_t i = 0; i < len; i++)
-		if (value_of(text[i], true) < 0 && text[i] != '=')
-			return false;
-	return len > public_len;
+	size_t run = 0;
+	for (size_t i = 0; i < len && run <= RDS_BASE64_LEN(32); i++)
+		run = value_of(text[i], true) < 0 && text[i] != '=' ? 0 : run + 1;
+	return run > RDS_BASE64_LEN(32);
 }
 
 static size_t without_padding(const char *text, size_t len)

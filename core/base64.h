@@ -23,8 +23,8 @@ long rds_base64_decode(const char *text, size_t len, uint8_t *out, size_t cap);
 // Reads either alphabet, padded or not.
 long rds_base64url_decode(const char *text, size_t len, uint8_t *out, size_t cap);
 
-// Whether text could be a secret key, whole or cut short: longer than a public key, and of nothing
-// but base64's characters. Such a text must never be shown or passed on.
+// Whether text could hold a secret key, whole or damaged: more of base64's characters in a row than
+// a public key has. Such a text must never be shown or passed on.
 bool rds_text_may_be_secret(const char *text, size_t len);
 
 #endif

@@ -20,7 +20,7 @@ enum rds_code {
 
 // What went wrong, as one line for the person at the keyboard: what, where, what to do.
 struct rds_error {
-	char text[768];
+	char text[5120]; // room for a path of any length, and the reason behind it
 };
 
 // Fills *err (which may be NULL) and returns -code, so that callers can `return rds_fail(...)`.

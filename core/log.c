@@ -99,7 +99,7 @@ static struct rds_view field_value(const struct rds_field *field, char scratch[R
 
 static void put_escaped(struct line *line, struct rds_view v)
 {
-	char text[1024];
+	char text[6000];
 	put_text(line, rds_text_escape(v, text, sizeof text));
 }
 

@@ -55,8 +55,7 @@ static bool recent_renew(struct recent *recent, uint64_t now_ms, uint64_t what)
 		i++;
 	if (i == recent->n)
 		return false;
-	memmove(recent->ones + i, recent->ones + i + 1,
-	        (recent->n - i - 1) * sizeof *recent->ones);
+	memmove(recent->ones + i, recent->ones + i + 1, (recent->n - i - 1) * sizeof *recent->ones);
 	recent->ones[recent->n - 1] = (struct recent_one){.at_ms = now_ms, .what = what};
 	return true;
 }

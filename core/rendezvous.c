@@ -63,6 +63,7 @@ static const struct {
 	rds_handler_fn handle;
 	unsigned doors;
 } handlers[] = {
+// clang-format off
 #define ROW(name, fn, doors) [rds_RendezvousMessage_##name##_tag] = {rendezvous_##fn, doors}
 	ROW(register_peer, register_peer, DOOR(UDP)),
 	ROW(register_pk, register_pk, DOOR(UDP) | DOOR_CONN),
@@ -78,6 +79,7 @@ static const struct {
 	ROW(http_proxy_request, http_proxy, DOOR_CONN),
 	[rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
 #undef ROW
+	// clang-format on
 };
 
 // Section 2, Payload: ignored on UDP, the end of a connection elsewhere.

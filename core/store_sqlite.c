@@ -136,6 +136,20 @@ static bool is_foreign(struct rds_store *store)
 	return there && !fits;
 }
 
+// Reads every row once: a damaged file is left as it is.
+static bool is_sound(struct rds_store *store)
+{
+	static const char all[] = "select sum(length(id) + length(uuid) + length(pk) + "
+	                          "length(info)) from peer";
+	sqlite3_stmt *s = NULL;
+	if (prepare(store, "select 1 from peer", &s) != SQLITE_OK)
+		return true; // a new file
+	(void)sqlite3_finalize(s);
+	bool sound = prepare(store, all, &s) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+	(void)sqlite3_finalize(s); // keeps the error, if there was one
+	return sound;
+}
+
 static int set_up(struct rds_store *store, struct rds_error *err)
 {
 	static const char waits[] = "pragma busy_timeout = 5000";
@@ -148,6 +162,8 @@ static int set_up(struct rds_store *store, struct rds_error *err)
 	    sqlite3_exec(store->db, "select count(*) from sqlite_master", NULL, NULL, NULL) !=
 	            SQLITE_OK)
 		return store_sqlite_fail(store, err, "can't open the database");
+	if (!is_foreign(store) && !is_sound(store))
+		return store_sqlite_fail(store, err, "can't read the database");
 	if (is_foreign(store) || sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
 	    prepare(store, upsert_sql, &store->upsert) != SQLITE_OK ||
 	    prepare(store, rename_sql, &store->rename) != SQLITE_OK)

@@ -23,11 +23,10 @@ static int fail_sys(struct rds_error *err, const struct rds_datadir *dir, const 
                     const char *what)
 {
 	int error = errno;
-	return rds_fail(
-	        err, RDS_ESYS, "%s/%s: %s: %s", dir->path, name, what,
-	        error == ELOOP
-	                ? "it is a symbolic link, which is not followed: put the file there"
-	                : strerror(error));
+	return rds_fail(err, RDS_ESYS, "%s/%s: %s: %s", dir->path, name, what,
+	                error == ELOOP
+	                        ? "it is a symbolic link, which is not followed: put the file there"
+	                        : strerror(error));
 }
 
 int rds_datadir_open(const char *path, struct rds_datadir **out, struct rds_error *err)

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIRST_INHERITED 3
@@ -18,7 +19,6 @@
 
 // What the service manager handed over; -1: taken.
 static struct {
-	bool read;
 	int fds[INHERITED_MAX];
 	size_t n;
 } inherited;
@@ -113,7 +113,7 @@ static int add_item(const struct ifaddrs *all, const char *item, struct rds_bind
 	}
 	if (add_interface(all, item, out) > 0)
 		return 0;
-	return rds_fail(err, RDS_EINVAL,
+	return rds_fail(err, RDS_ENOENT,
 	                "bind: \"%s\" is neither an address nor an interface that has one; "
 	                "`ip -brief address` lists both",
 	                item);
@@ -168,21 +168,36 @@ void rds_binds_free(struct rds_binds *binds)
 	*binds = (struct rds_binds){0};
 }
 
-static void read_inherited(void)
+static bool is_socket(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+// How many descriptors were handed over to this process; 0 where it is nonsense.
+static long handed_over(void)
 {
 	const char *pid = getenv("LISTEN_PID");
 	const char *fds = getenv("LISTEN_FDS");
-	inherited.read = true;
 	if (pid == NULL || fds == NULL || strtol(pid, NULL, 10) != (long)getpid())
-		return;
+		return 0;
 	long n = strtol(fds, NULL, 10);
-	for (long i = 0; i < n && i < INHERITED_MAX; i++) {
+	for (long i = 0; i < n; i++)
+		if (i >= INHERITED_MAX || !is_socket(FIRST_INHERITED + (int)i))
+			return 0;
+	return n;
+}
+
+void rds_listen_inherit(void)
+{
+	long n = handed_over();
+	for (long i = 0; i < n; i++) {
 		int fd = FIRST_INHERITED + (int)i;
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 		(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 		inherited.fds[inherited.n++] = fd;
 	}
-	// Not for children, and not for a second look.
+	// Not for children.
 	(void)unsetenv("LISTEN_PID");
 	(void)unsetenv("LISTEN_FDS");
 	(void)unsetenv("LISTEN_FDNAMES");
@@ -208,8 +223,6 @@ static bool fits(int fd, enum rds_proto proto, const struct rds_bind *bind, uint
 
 int rds_listen_inherited(enum rds_proto proto, const struct rds_bind *bind, uint16_t port)
 {
-	if (!inherited.read)
-		read_inherited();
 	for (size_t i = 0; i < inherited.n; i++) {
 		int fd = inherited.fds[i];
 		if (fd >= 0 && fits(fd, proto, bind, port)) {

@@ -7,6 +7,10 @@
 #include "core/addr.h"
 #include "core/error.h"
 
+// Notes the sockets that were handed over. Call first of all: nothing else may have been opened. A
+// number that doesn't fit what is there hands over nothing.
+void rds_listen_inherit(void);
+
 // Where to listen: one address, or with `any` all of them: ip then says whether only IPv4's.
 struct rds_bind {
 	bool any;
@@ -20,7 +24,7 @@ struct rds_binds {
 };
 
 // Each item an address or an interface's name, which stands for its addresses (link-local ones
-// left out: no client is told them); none at all: everywhere. -RDS_EINVAL for what is neither; the
+// left out: no client is told them); none at all: everywhere. -RDS_ENOENT for what is neither; the
 // list is freed with rds_binds_free.
 int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struct rds_error *err)
         __attribute__((warn_unused_result));

@@ -38,7 +38,7 @@ die()
 # ask ROLE WHAT: the answer goes to $answer, a complaint to $complaint.
 ask()
 {
-	"$rdsrv" ctl --data-dir "$data" "$@" >"$answer" 2>"$complaint"
+	"$rdsrv" ctl --json --data-dir "$data" "$@" >"$answer" 2>"$complaint"
 }
 
 runs()

@@ -200,7 +200,9 @@ check_licence()
 check_length()
 {
 	# shellcheck disable=SC2086
-	wc -l $room_files $test_files | awk '$2 != "total" && $1 > 420 { print $2 ": " $1 " lines" }'
+	wc -l $room_files | awk '$2 != "total" && $1 > 420 { print $2 ": " $1 " lines" }'
+	# shellcheck disable=SC2086
+	wc -l $test_files | awk '$2 != "total" && $1 > 620 { print $2 ": " $1 " lines" }'
 }
 
 check_width()

@@ -10,15 +10,19 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import pytest
 
+import rdwire
+from conftest import Lab
+from rdclient import RelaySide, fresh_id, fresh_uuid
 from rdserver import BINARY, RUN_S, Server, clean_env, free_base_port, random_loopback, sanitizer_reports
 
 Done = subprocess.CompletedProcess[str]
@@ -28,6 +32,9 @@ VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 KEY_VECTORS: dict[str, Any] = json.loads((VECTORS / "keyfile.json").read_text())
 PAIR, OTHER = KEY_VECTORS["keys"]
 SYSTEM_NAMES = ("rdsrv", "rustdesk-server", "rustdesk")
+ROLE_OF = {"serve": "serve", "id": "id", "relay": "relay", "hbbs": "id", "hbbr": "relay"}
+JSON_LOG = ("--log-format", "json")
+NOBODY = 65534
 TEXT_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 WAIT_S = 10.0
 
@@ -38,14 +45,30 @@ _LOG_LINE = re.compile(rf"^({TEXT_TIME} (trace|debug|info|warn) |<[4-7]>)")
 # --- running --------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def called(name: str) -> Path:
-    """A symbolic link of this name to the binary."""
+def _place_for_programs() -> Path:
+    """A directory that every user can enter, and that goes when we end."""
     assert BINARY.exists(), f"{BINARY} is not built (RDSRV names another)"
     place = Path(tempfile.mkdtemp(prefix="rdsrv-names-"))
     atexit.register(shutil.rmtree, place, True)
-    (place / name).symlink_to(BINARY)
-    return place / name
+    place.chmod(0o755)
+    return place
+
+
+@functools.cache
+def called(name: str) -> Path:
+    """A symbolic link of this name to the binary."""
+    link = _place_for_programs() / name
+    link.symlink_to(BINARY)
+    return link
+
+
+@functools.cache
+def copied() -> Path:
+    """A copy of the binary that every user can run."""
+    copy = _place_for_programs() / "rdsrv"
+    shutil.copy(BINARY, copy)
+    copy.chmod(0o755)
+    return copy
 
 
 def rdsrv(
@@ -56,8 +79,33 @@ def rdsrv(
     prefix: Sequence[str] = (),
 ) -> Done:
     """Runs a command that ends by itself."""
+    return run([*prefix, str(called(program)), *map(str, args)], cwd, env)
+
+
+def as_name(name: str, *args: str | Path, cwd: Path, **options: Any) -> Done:
+    """Runs one of ROLE_OF, or a command of rdsrv, that must end by itself."""
+    return rdsrv(*words_of(name), *args, cwd=cwd, program=program_of(name), **options)
+
+
+def as_nobody(*args: str | Path, cwd: Path, seconds: int = 5) -> Done:
+    """Runs a command of rdsrv as a user who owns nothing, and ends it after so many seconds."""
+    other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
+    return run([*other, "timeout", str(seconds), str(copied()), *map(str, args)], cwd, {})
+
+
+def program_of(name: str) -> str:
+    return name if name in ("hbbs", "hbbr") else "rdsrv"
+
+
+def words_of(name: str) -> list[str]:
+    """What stands behind the program's name so that it is this role or command."""
+    return [] if name in ("hbbs", "hbbr") else [name]
+
+
+def run(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Done:
+    """Runs this command line to its end."""
     done = subprocess.run(
-        [*prefix, str(called(program)), *map(str, args)],
+        command,
         cwd=cwd,
         env=clean_env(env),
         stdin=subprocess.DEVNULL,
@@ -70,10 +118,33 @@ def rdsrv(
     return done
 
 
+class Place(NamedTuple):
+    """An address, and the middle of five free ports there."""
+
+    host: str
+    port: int
+
+    def for_role(self) -> dict[str, Any]:
+        """Options for a Role that takes this place."""
+        return {"hosts": [self.host], "port": self.port}
+
+
+def free_place() -> Place:
+    host = random_loopback()
+    return Place(host, free_base_port([host]))
+
+
 def place_args() -> list[str]:
     """An address and ports of its own for a role."""
-    host = random_loopback()
-    return ["--bind", host, "--port", str(free_base_port([host]))]
+    host, port = free_place()
+    return ["--bind", host, "--port", str(port)]
+
+
+def can_connect(host: str, port: int) -> bool:
+    """Does anybody listen there?"""
+    with socket.socket() as sock:
+        sock.settimeout(WAIT_S)
+        return sock.connect_ex((host, port)) == 0
 
 
 def complaint(done: Done) -> str:
@@ -92,16 +163,26 @@ def assert_refused(done: Done, code: int, *parts: str) -> None:
 
 
 class Role(Server):
-    """A role whose command line is exactly what the test says, but for its address and ports.
+    """A role whose command line is exactly what the test says, but for its address and ports (unless it is bare).
 
     directory is its working directory. Text logs are understood as well as JSON.
     """
 
-    def __init__(self, role: str, directory: Path, *args: str | Path, program: str = "rdsrv", **options: Any) -> None:
-        self.program = program
+    def __init__(
+        self,
+        role: str,
+        directory: Path,
+        *args: str | Path,
+        program: str = "rdsrv",
+        bare: bool = False,
+        **options: Any,
+    ) -> None:
+        self.program, self.bare = program, bare
         super().__init__(role, directory, [str(arg) for arg in args], **options)
 
     def _common_args(self, log_level: str) -> list[str]:
+        if self.bare:
+            return []
         port = ["--relay-port", str(self.port + 1)] if self.program == "hbbr" else ["--port", str(self.port)]
         return [*([] if self.hosts is None else ["--bind", ",".join(self.hosts)]), *port]
 
@@ -110,6 +191,10 @@ class Role(Server):
         return [*self.prefix, str(called(self.program)), *name, *self.args]
 
     def launch(self) -> Role:
+        return self._launch_with([])
+
+    def _launch_with(self, fds: Sequence[int]) -> Role:
+        """Starts the process, which inherits these descriptors."""
         self._process = subprocess.Popen(
             self.command(),
             cwd=self.directory,
@@ -117,6 +202,7 @@ class Role(Server):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=fds,
         )
         self._pid = self._process.pid
         self._reader = threading.Thread(target=self._read_log, daemon=True)
@@ -125,6 +211,20 @@ class Role(Server):
 
     def is_ready(self) -> bool:
         return super().is_ready() or any(re.search(rf'\bready role="?{self.role}\b', line) for line in list(self.lines))
+
+
+def start(lab: Lab, role: str, directory: Path, *args: str | Path, **options: Any) -> Role:
+    """A role started in this working directory, ended with the test."""
+    server = Role(role, directory, *args, **options)
+    lab.servers.append(server)
+    server.start()
+    return server
+
+
+def start_as(lab: Lab, name: str, directory: Path, *args: str | Path, **options: Any) -> Role:
+    """One of ROLE_OF with a JSON log and this directory as working and data directory."""
+    args = (*JSON_LOG, "--data-dir", directory, *args)
+    return start(lab, ROLE_OF[name], directory, *args, program=program_of(name), **options)
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -233,3 +333,77 @@ def warnings(server: Server) -> list[str]:
 def warned_of(server: Server, *parts: str) -> bool:
     """Is there one warning that holds all of this?"""
     return any(all(part in warning for part in parts) for warning in warnings(server))
+
+
+def all_text(directory: Path) -> str:
+    """Everything in the files of this directory, whatever they are."""
+    return "\n".join(path.read_bytes().decode("latin-1") for path in directory.iterdir() if path.is_file())
+
+
+class Setting(NamedTuple):
+    """A line of --test-config."""
+
+    value: str
+    origin: str
+
+
+def _settings_in(text: str) -> Iterator[tuple[str, Setting]]:
+    for line in text.splitlines():
+        match = re.fullmatch(r"(\S+)\s*=\s*(.*?)\s*#\s*(.+)", line)
+        assert match, f"no setting with value and origin: {line!r}"
+        yield match[1], Setting(match[2], match[3])
+
+
+def settings(name: str, *args: str | Path, cwd: Path, **options: Any) -> dict[str, Setting]:
+    """What --test-config prints for this role and command line."""
+    done = as_name(name, *args, "--test-config", cwd=cwd, **options)
+    assert done.returncode == 0, done.stderr
+    return dict(_settings_in(done.stdout))
+
+
+# --- what clients find ----------------------------------------------------------------------------------------------
+
+
+def lets_in(lab: Lab, server: Server, key: str) -> bool:
+    """Does this role serve a client that shows this key?"""
+    return _relay_lets_in(lab, server, key) if server.role == "relay" else _id_lets_in(lab, server, key)
+
+
+def _id_lets_in(lab: Lab, server: Server, key: str) -> bool:
+    a = lab.controller(server.target(key=key))
+    a.punch(fresh_id())
+    return bool(a.expect("PunchHoleResponse")["failure"] != rdwire.Failure.LICENSE_MISMATCH)
+
+
+def _relay_lets_in(lab: Lab, server: Server, key: str) -> bool:
+    target, uuid = server.target(key=key), fresh_uuid()
+    lab.relay_side(target).join(uuid, key, early=b"x")
+    return _received(lab.relay_side(target).join(uuid, key)) == b"x"
+
+
+def _received(side: RelaySide) -> bytes:
+    try:
+        return side.sock.recv(1)
+    except ConnectionResetError:
+        return b""
+
+
+def enforces(lab: Lab, server: Server, key: str) -> bool:
+    """Does this role serve who shows this key, and nobody else?"""
+    return lets_in(lab, server, key) and not any(lets_in(lab, server, wrong) for wrong in ("", "wrong", key + "="))
+
+
+def is_open(lab: Lab, server: Server) -> bool:
+    """Does this role serve whoever comes?"""
+    return all(lets_in(lab, server, key) for key in ("", "anything", OTHER[PUBLIC]))
+
+
+def signed_answer(lab: Lab, server: Server, key: str) -> bytes:
+    """The signed IdPk of an answer to A, after a look at it with this key; empty if the server signs nothing."""
+    b, a = lab.registered(server.target(key=key)), lab.controller(server.target(key=key))
+    a.punch(b.id)
+    hole = b.expect_hole("PunchHole", a)
+    b.answer_and_close("PunchHoleSent", **b.hole_sent(hole["socket_addr"]))
+    answer = a.expect("PunchHoleResponse")
+    assert not answer["pk"] or a.verified(answer) == (b.id, b.pk)
+    return bytes(answer["pk"])

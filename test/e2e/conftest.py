@@ -9,11 +9,12 @@ from typing import Any, Iterator, Sequence, TypeVar
 import pytest
 
 import rdclient
-from rdclient import Connection, Controller, RelaySide, Target, UdpPeer
+from rdclient import ConnectedPeer, Connection, Controller, RelaySide, Target, UdpPeer
 from rdserver import Server
 from rdwire import Address
 
-C = TypeVar("C", Connection, Controller, RelaySide, UdpPeer)
+C = TypeVar("C", bound=Connection | UdpPeer | ConnectedPeer)
+P = TypeVar("P", bound=ConnectedPeer)
 
 
 def pytest_configure() -> None:
@@ -64,6 +65,16 @@ class Lab:
         if source is None and ":" not in target.host:
             source = rdclient.fresh_source()
         return self.keep(Controller(target, source))
+
+    def connected(self, kind: type[P], target: Target, peer_id: str | bytes | None = None, **options: Any) -> P:
+        """A peer with a connection of this kind, on which it has not registered yet."""
+        return self.keep(kind(target, peer_id, **options))
+
+    def joined(self, kind: type[P], target: Target, peer_id: str | bytes | None = None, **options: Any) -> P:
+        """A peer that registered at a connection of this kind."""
+        peer = self.connected(kind, target, peer_id, **options)
+        peer.register()
+        return peer
 
     def connection(self, address: Address, source: str | None = None, source_port: int = 0) -> Connection:
         return self.keep(Connection(address, source, source_port))

@@ -253,6 +253,15 @@ class Server:
     def refusals(self) -> list[dict[str, Any]]:
         return [e for e in list(self.events) if "reason" in e]
 
+    def status(self) -> dict[str, Any]:
+        """What the running role says of itself."""
+        done = run_rdsrv("ctl", "--data-dir", str(self.directory), self.role, "status", "--json", cwd=self.directory)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def counter(self, name: str) -> int:
+        return self.status()["counters"].get(name, 0)
+
     # --- what clients are told ---
 
     @property

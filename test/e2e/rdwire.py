@@ -17,6 +17,8 @@ from enum import IntEnum
 from typing import Any, Iterator, NamedTuple
 
 import nacl.exceptions
+import nacl.public
+import nacl.secret
 import nacl.signing
 
 Address = tuple[str, int]
@@ -441,6 +443,53 @@ def open_id_pk(signed: bytes, key: str) -> tuple[str, bytes]:
     """Id and public key of the device that the server vouches for."""
     message = decode_body("IdPk", open_signed(signed, key))
     return message["id"], message["pk"]
+
+
+# --- The secure channel -------------------------------------------------------------------------------------------
+
+
+def open_offer(payload: bytes, key: str) -> bytes:
+    """The server's X25519 key of a whole offer; WireError unless it holds exactly one key, signed by this one."""
+    message = decode(payload)
+    if message.kind != "KeyExchange" or len(message["keys"]) != 1:
+        raise WireError(f"no offer: {message}")
+    public = open_signed(message["keys"][0], key)
+    if len(public) != 32:
+        raise WireError(f"a key of {len(public)} bytes")
+    return public
+
+
+def answer_offer(server_public: bytes, own_secret: bytes, symmetric: bytes) -> bytes:
+    """The client's whole answer: its own X25519 key and the symmetric key, sealed under an all-zero nonce."""
+    own = nacl.public.PrivateKey(own_secret)
+    box = nacl.public.Box(own, nacl.public.PublicKey(server_public))
+    sealed = box.encrypt(symmetric, bytes(24)).ciphertext
+    return encode("KeyExchange", keys=[bytes(own.public_key), sealed])
+
+
+class Sealer:
+    """One direction of a secure channel: its payloads' numbers count from 1."""
+
+    def __init__(self, symmetric: bytes) -> None:
+        self.box = nacl.secret.SecretBox(symmetric)
+        self.number = 0
+
+    def _next_nonce(self) -> bytes:
+        self.number += 1
+        return self.number.to_bytes(8, "little") + bytes(16)
+
+    def seal(self, payload: bytes) -> bytes:
+        """As it goes out: payloads of 0 and 1 bytes are left alone and don't count."""
+        return payload if len(payload) < 2 else self.box.encrypt(payload, self._next_nonce()).ciphertext
+
+    def open(self, payload: bytes) -> bytes:
+        """What had been sealed; WireError if it wasn't with this key and number."""
+        if len(payload) < 2:
+            return payload
+        try:
+            return self.box.decrypt(payload, self._next_nonce())
+        except (nacl.exceptions.CryptoError, ValueError) as e:
+            raise WireError(f"payload {self.number} of {len(payload)} bytes does not open") from e
 
 
 # --- Config strings -----------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from clihelp import (
     place_args,
     place_pair,
     rdsrv,
+    start,
 )
 from conftest import Lab
 from polling import wait_until
@@ -60,14 +61,6 @@ def exported_key(done: Done) -> str:
     """The key in an exported server.conf."""
     assert done.returncode == 0, done.stderr
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)["key"]
-
-
-def start(lab: Lab, role: str, directory: Path, *args: str | Path, **options: Any) -> Role:
-    """A role started in this working directory, ended with the test."""
-    server = Role(role, directory, *args, **options)
-    lab.servers.append(server)
-    server.start()
-    return server
 
 
 def serves_in(server: Role, directory: Path | str) -> bool:

@@ -125,7 +125,7 @@ modes()
 
 server_pid()
 {
-	build/rdsrv ctl --data-dir data id status 2>/dev/null |
+	build/rdsrv ctl --json --data-dir data id status 2>/dev/null |
 		sed -n 's/^[[:space:]]*"pid":[[:space:]]*\([0-9]*\),$/\1/p'
 }
 

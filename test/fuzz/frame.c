@@ -62,8 +62,7 @@ static struct effects feed(struct rds_view stream, size_t most, size_t step)
 			rds_buffer_add(&in, copy + used, now.len - used);
 		} else {
 			rds_buffer_add(&in, copy, now.len);
-			rds_buffer_drop(&in,
-			                deliver(&effects, rds_buffer_data(&in), in.len, most));
+			rds_buffer_drop(&in, deliver(&effects, rds_buffer_data(&in), in.len, most));
 		}
 		free(copy);
 	}

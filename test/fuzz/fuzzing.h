@@ -11,13 +11,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // A broken promise ends the run, with its place.
-#define must(condition)                                                                     \
-	do {                                                                                \
-		if (!(condition)) {                                                         \
-			(void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__,    \
-			              #condition);                                          \
-			abort();                                                            \
-		}                                                                           \
+#define must(condition)                                                                  \
+	do {                                                                             \
+		if (!(condition)) {                                                      \
+			(void)fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, \
+			              #condition);                                       \
+			abort();                                                         \
+		}                                                                        \
 	} while (0)
 
 // Takes from the front; zeros when the input is used up.

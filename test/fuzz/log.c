@@ -40,10 +40,7 @@ static size_t make_fields(struct rds_view *input, struct rds_addr *addr, struct 
 	addr->port = take_u16(input);
 	for (size_t i = 0; i < n; i++) {
 		static const char *const names[] = {"id", "from", "by", "version", "meaning", "n"};
-		switch (take_byte(input) % 4) {
-		case 0:
-			fields[i] = rds_field_ip(names[i], &addr->ip);
-			break;
+		switch (take_byte(input) % 3) {
 		case 1:
 			fields[i] = rds_field_addr(names[i], addr);
 			break;
@@ -51,7 +48,8 @@ static size_t make_fields(struct rds_view *input, struct rds_addr *addr, struct 
 			fields[i] = rds_field_uint(names[i], (uint64_t)take_u16(input) << 48);
 			break;
 		default:
-			fields[i] = rds_field_bytes(names[i], take_bytes(input, take_u16(input) % 3000));
+			fields[i] = rds_field_bytes(names[i],
+			                            take_bytes(input, take_u16(input) % 3000));
 			break;
 		}
 	}

@@ -67,8 +67,7 @@ static void check_answer(struct model *model, const rds_message *msg, size_t len
 }
 
 // What is pushed to B.
-static void check_push(const struct model *model, const struct rds_path *to,
-                       const rds_message *msg)
+static void check_push(const struct model *model, const struct rds_path *to, const rds_message *msg)
 {
 	struct rds_addr a;
 	struct rds_view addr = msg->which_member == rds_RendezvousMessage_punch_hole_tag
@@ -147,45 +146,91 @@ static void check_wait_answer(const struct model *model, struct model_conn *conn
 		check_pk(model, conn, rds_get(answer->who.pk));
 }
 
+static bool is_push(const rds_message *msg)
+{
+	return msg->which_member == rds_RendezvousMessage_punch_hole_tag ||
+	       msg->which_member == rds_RendezvousMessage_fetch_local_addr_tag ||
+	       msg->which_member == rds_RendezvousMessage_request_relay_tag;
+}
+
 static void on_payload(void *ctx, uint64_t name, struct rds_view payload)
 {
 	struct model *model = ctx;
 	struct model_conn *conn = find_conn(model, name);
 	rds_message msg = decoded(payload);
+	if (model->call == MODEL_STORED) {
+		must(name == model->stored_conn); // which may have closed meanwhile
+		must(msg.which_member == rds_RendezvousMessage_register_pk_response_tag);
+		model->answers++;
+		return;
+	}
 	must(conn != NULL);
 	must(model->call == MODEL_TCP || model->call == MODEL_UDP);
+	if (is_push(&msg)) {
+		must(conn->kept && model->call == MODEL_TCP);
+		start_wait(model);
+		return;
+	}
 	bool is_punch = msg.which_member == rds_RendezvousMessage_punch_hole_response_tag;
 	bool is_relay = msg.which_member == rds_RendezvousMessage_relay_response_tag;
-	bool refused = model->call == MODEL_TCP && conn == model->conn &&
-	               model->asks_for.data != NULL;
+	bool refused =
+	        model->call == MODEL_TCP && conn == model->conn && model->asks_for.data != NULL;
 	must(is_punch || is_relay || (model->call == MODEL_TCP && conn == model->conn));
 	if ((is_punch || is_relay) && !refused)
 		check_wait_answer(model, conn, &msg);
 }
 
-// Only who speaks is hung up on.
+// Only who speaks is hung up on, or who has registered anew elsewhere.
 static void on_close(void *ctx, uint64_t name, enum rds_reason why)
 {
 	struct model *model = ctx;
+	if (why == RDS_WHY_REPLACED) {
+		const struct model_conn *conn = find_conn(model, name);
+		must(conn != NULL && conn->kept);
+		return;
+	}
 	must(model->call == MODEL_TCP && model->conn->name == name);
 	must(why != RDS_WHY_NONE);
 }
 
-static int on_store(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
+static bool on_keep(void *ctx, uint64_t name)
 {
-	struct model *model = ctx;
-	must(model->call == MODEL_UDP);
-	must(row->id.len >= RDS_ID_MIN_BYTES && row->id.len <= RDS_ID_MAX_BYTES);
-	must(rds_text_is_id(row->id));
-	must(row->uuid.len > 0 && row->pk.len > 0);
-	must(rds_ip_equal(&row->ip, &model->from.remote.ip));
+	struct model_conn *conn = find_conn(ctx, name);
+	if (conn != NULL)
+		conn->kept = true;
+	return conn != NULL;
+}
+
+static int queue(struct model *model, uint64_t ticket)
+{
 	must(ticket > model->last_ticket);
 	model->last_ticket = ticket;
 	if (model->disk_full || model->n_stores == MODEL_STORES)
 		return -RDS_EFULL;
 	model->stores[model->n_stores++] =
-	        (struct model_store){.ticket = ticket, .from = model->from};
+	        (struct model_store){.ticket = ticket,
+	                             .conn = model->call == MODEL_TCP ? model->conn->name : 0,
+	                             .from = model->from};
 	return 0;
+}
+
+static int on_rename(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket)
+{
+	must(((struct model *)ctx)->call == MODEL_TCP);
+	must(old_id.len > 0 && new_id.len >= 6 && new_id.len <= 16);
+	return queue(ctx, ticket);
+}
+
+static int on_store(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
+{
+	struct model *model = ctx;
+	must(model->call == MODEL_UDP || model->call == MODEL_TCP);
+	must(row->id.len >= RDS_ID_MIN_BYTES && row->id.len <= RDS_ID_MAX_BYTES);
+	must(rds_text_is_id(row->id));
+	must(row->uuid.len > 0 && row->pk.len > 0);
+	must(rds_ip_equal(&row->ip, model->call == MODEL_TCP ? &model->conn->addr.ip
+	                                                     : &model->from.remote.ip));
+	return queue(model, ticket);
 }
 
 static enum rds_key_verdict on_check(void *ctx, struct rds_view licence_key)
@@ -221,7 +266,9 @@ void model_open(struct model *model, const struct rds_rendezvous_config *config)
 	        .send_datagram = on_datagram,
 	        .send_payload = on_payload,
 	        .close_conn = on_close,
+	        .keep_conn = on_keep,
 	        .store = on_store,
+	        .rename = on_rename,
 	        .keys = {.ctx = model, .check = on_check, .refused = on_refused, .sign = on_sign},
 	};
 	model->rules = rds_rendezvous_new(config, &host);
@@ -304,6 +351,7 @@ void model_hang_up(struct model *model, struct model_conn *conn)
 	model->call = MODEL_CLOSED;
 	rds_rendezvous_closed(model->rules, conn->name);
 	conn->name = 0;
+	conn->kept = false;
 	check_tables(model);
 }
 
@@ -311,10 +359,10 @@ void model_stored(struct model *model, size_t i, bool ok)
 {
 	struct model_store store = model->stores[i];
 	model->n_stores--;
-	memmove(&model->stores[i], &model->stores[i + 1],
-	        (model->n_stores - i) * sizeof store);
+	memmove(&model->stores[i], &model->stores[i + 1], (model->n_stores - i) * sizeof store);
 	model->call = MODEL_STORED;
 	model->from = store.from;
+	model->stored_conn = store.conn;
 	model->answers = 0;
 	rds_rendezvous_stored(model->rules, model->now_ms, store.ticket, ok);
 	must(model->answers == 1);

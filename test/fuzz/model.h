@@ -18,13 +18,15 @@ struct model_conn {
 	uint64_t name; // 0: closed
 	struct rds_addr addr;
 	enum rds_door door;
-	bool waits; // has asked for a peer, who was told, and got no answer yet
+	bool kept;          // it stands for a registration, or a health check
+	bool waits;         // has asked for a peer, who was told, and got no answer yet
 	struct rds_view id; // for whom; points into id_bytes
 	uint8_t id_bytes[256];
 };
 
 struct model_store {
 	uint64_t ticket;
+	uint64_t conn; // 0: by UDP
 	struct rds_path from;
 };
 
@@ -52,11 +54,12 @@ struct model {
 	bool key_enforced;
 
 	enum model_call call;
-	struct rds_path from;    // who asks, of MODEL_UDP and MODEL_STORED
-	size_t asked_bytes;      // of MODEL_UDP
-	struct model_conn *conn; // of MODEL_TCP
+	struct rds_path from;     // who asks, of MODEL_UDP and MODEL_STORED
+	uint64_t stored_conn;     // of MODEL_STORED: the connection that asked, or 0
+	size_t asked_bytes;       // of MODEL_UDP
+	struct model_conn *conn;  // of MODEL_TCP
 	struct rds_view asks_for; // of a request for a peer on it; else NULL
-	unsigned answers;        // datagrams that went back to who asks
+	unsigned answers;         // datagrams that went back to who asks
 };
 
 void model_open(struct model *model, const struct rds_rendezvous_config *config);

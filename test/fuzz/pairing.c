@@ -92,8 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			uint8_t much = take_byte(&input);
 			now_ms += much < 250 ? much * 100U : 0;
 			if (much == 255) // a giant
-				offer(pairing, &list, now_ms, next_conn++,
-				      take_bytes(&input, 140));
+				offer(pairing, &list, now_ms, next_conn++, take_bytes(&input, 140));
 			expire(pairing, &list, now_ms);
 			break;
 		}

@@ -15,9 +15,9 @@ static const char *const ids[] = {
         long_id,     "short",     "with space"};
 static const char *const uuids[] = {"uuid-1", "uuid-2", "", "uuid-1-and-more"};
 static const char *const keys[] = {"pk-0123456789abcdef0123456789ab", "pk-2", "", "pk-number-4"};
-static const char *const hosts[] = {"203.0.113.7", "203.0.113.8", "10.0.0.1", "10.0.0.2",
-                                    "2001:db8::7", "fd00::7", "198.51.100.1",
-                                    "::ffff:203.0.113.7"};
+static const char *const hosts[] = {"203.0.113.7",  "203.0.113.8",       "10.0.0.1",
+                                    "10.0.0.2",     "2001:db8::7",       "fd00::7",
+                                    "198.51.100.1", "::ffff:203.0.113.7"};
 
 #define PICK(list, byte) rds_view_text((list)[(byte) % (sizeof(list) / sizeof(list)[0])])
 
@@ -215,25 +215,33 @@ static void let_time_pass(struct model *model, struct rds_view *input)
 
 typedef void (*act_fn)(struct model *model, struct rds_view *input);
 
-static const act_fn acts[] = {register_peer, register_pk, register_pk,   punch_hole_request,
-                              request_relay, answer,      answer,        query,
-                              raw,           connect_one, store_result,  store_result,
+static const act_fn acts[] = {register_peer, register_pk,  register_pk,  punch_hole_request,
+                              request_relay, answer,       answer,       query,
+                              raw,           connect_one,  store_result, store_result,
                               hang_up,       let_time_pass};
 
 static void open_model(struct model *model, uint8_t bits)
 {
 	static struct rds_cidr lan[2];
 	static struct rds_view names[2];
-	must(rds_cidr_parse("10.0.0.0/8", &lan[0]) == 0 && rds_cidr_parse("fd00::/8", &lan[1]) == 0);
+	static struct rds_relay_name by_net[1];
+	static struct rds_relay_names relays[2];
+	must(rds_cidr_parse("10.0.0.0/8", &lan[0]) == 0 &&
+	     rds_cidr_parse("fd00::/8", &lan[1]) == 0);
 	names[0] = rds_view_text("one.example.com");
 	names[1] = rds_view_text("two.example.com:31117");
+	by_net[0] = (struct rds_relay_name){.net = lan[0], .name = rds_view_text("10.0.0.9")};
+	relays[0] = (struct rds_relay_names){.name = names[0], .by_net = by_net, .n_by_net = 1};
+	relays[1] = (struct rds_relay_names){.name = names[1]};
 	struct rds_rendezvous_config config = {
 	        .seed = {{3, 4}},
 	        .lan = lan,
 	        .n_lan = (bits & 1) != 0 ? 2 : 0,
 	        .always_use_relay = (bits & 2) != 0,
-	        .relays = names,
+	        .relays = relays,
 	        .n_relays = (bits & 4) != 0 ? 2 : 0,
+	        .keep_alive_sec = 30,
+	        .enrol = (enum rds_enrol)(bits / 4 % 3),
 	        .serial = (bits & 8) != 0 ? 5 : 0,
 	        .rendezvous_servers = names,
 	        .n_rendezvous_servers = 2,
@@ -241,9 +249,8 @@ static void open_model(struct model *model, uint8_t bits)
 	        .limits = {.per_minute = (bits & 32) != 0 ? 3 : 0,
 	                   .ids_per_day = (bits & 32) != 0 ? 2 : 0},
 	};
-	*model = (struct model){.now_ms = 1000,
-	                        .can_sign = (bits & 64) == 0,
-	                        .key_enforced = (bits & 128) != 0};
+	*model = (struct model){
+	        .now_ms = 1000, .can_sign = (bits & 64) == 0, .key_enforced = (bits & 128) != 0};
 	model_open(model, &config);
 }
 

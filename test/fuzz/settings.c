@@ -45,8 +45,8 @@ static void read_environment(struct rds_settings *settings, struct rds_view byte
 	struct rds_error err = {""};
 	while (bytes.len > 0 && n < 32) {
 		const uint8_t *end = memchr(bytes.data, '\0', bytes.len);
-		struct rds_view one =
-		        take_bytes(&bytes, end == NULL ? bytes.len : (size_t)(end - bytes.data) + 1);
+		struct rds_view one = take_bytes(
+		        &bytes, end == NULL ? bytes.len : (size_t)(end - bytes.data) + 1);
 		variables[n++] = rds_strndup(one.data, one.len);
 	}
 	variables[n] = NULL;
@@ -62,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct rds_settings *settings = rds_settings_new();
 	for (int layer = 0; layer < 3 && input.len > 0; layer++) {
 		uint8_t kind = take_byte(&input);
-		struct rds_view part = take_bytes(&input, layer == 2 ? input.len : take_u16(&input));
+		struct rds_view part =
+		        take_bytes(&input, layer == 2 ? input.len : take_u16(&input));
 		switch (kind % 4) {
 		case 0:
 			read_environment(settings, part);

@@ -92,7 +92,8 @@ static void mapped_means_ipv4(void **state)
 	uint8_t again[RDS_ADDR_WIRE];
 	struct rds_addr addr;
 	struct rds_addr want = addr_of("203.0.113.7", 0x1234);
-	struct rds_view wire = from_hex("00000000000000000000ffffcb0071073412", bytes, sizeof bytes);
+	struct rds_view wire =
+	        from_hex("00000000000000000000ffffcb0071073412", bytes, sizeof bytes);
 	assert_int_equal(rds_addr_unmangle(wire, &addr), 0);
 	assert_true(rds_addr_equal(&addr, &want));
 	assert_true(rds_ip_is_v4(&addr.ip));
@@ -135,9 +136,9 @@ static void no_ip_texts(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-	        "",         "x",    "1.2.3",     "1.2.3.4.5",  "1.2.3.256",     "1.2.3.4:5",
-	        "[::1]",    "::1%lo", " 1.2.3.4", "1.2.3.4 ",  "1:2:3:4:5:6:7", ":::",
-	        "1.2.3.-4", "host", "1.2.3.4/8", "0x7f.0.0.1", "::ffff:1.2.3"};
+	        "",         "x",      "1.2.3",     "1.2.3.4.5",  "1.2.3.256",     "1.2.3.4:5",
+	        "[::1]",    "::1%lo", " 1.2.3.4",  "1.2.3.4 ",   "1:2:3:4:5:6:7", ":::",
+	        "1.2.3.-4", "host",   "1.2.3.4/8", "0x7f.0.0.1", "::ffff:1.2.3"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct rds_ip ip;
 		if (rds_ip_parse(bad[i], &ip) != -RDS_EPARSE)
@@ -169,8 +170,11 @@ static void none_and_any(void **state)
 		const char *text;
 		bool none;
 		bool any;
-	} cases[] = {{"::", true, true}, {"0.0.0.0", false, true}, {"0.0.0.1", false, false},
-	             {"::1", false, false}, {"::ffff:0.0.0.0", false, true}};
+	} cases[] = {{"::", true, true},
+	             {"0.0.0.0", false, true},
+	             {"0.0.0.1", false, false},
+	             {"::1", false, false},
+	             {"::ffff:0.0.0.0", false, true}};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct rds_ip ip = ip_of(cases[i].text);
 		assert_int_equal(rds_ip_is_none(&ip), cases[i].none);
@@ -232,11 +236,21 @@ static void networks_hold(void **state)
 static void no_networks(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {
-	        "",            "/8",          "10.0.0.0/",    "10.0.0.0/33", "10.0.0.0/-1",
-	        "10.0.0.0/8 ", "10.0.0.0/8/8", "10/8",        "::/129",      "fd00::/1280",
-	        "fd00::/0x8",  "lan",         "10.0.0.0/+8",  "10.0.0.0 /8",
-	        "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa/8"};
+	static const char *const bad[] = {"",
+	                                  "/8",
+	                                  "10.0.0.0/",
+	                                  "10.0.0.0/33",
+	                                  "10.0.0.0/-1",
+	                                  "10.0.0.0/8 ",
+	                                  "10.0.0.0/8/8",
+	                                  "10/8",
+	                                  "::/129",
+	                                  "fd00::/1280",
+	                                  "fd00::/0x8",
+	                                  "lan",
+	                                  "10.0.0.0/+8",
+	                                  "10.0.0.0 /8",
+	                                  "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa/8"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct rds_cidr net;
 		if (rds_cidr_parse(bad[i], &net) != -RDS_EPARSE)

@@ -58,9 +58,9 @@ static void strict_form_refuses(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-	        "Z",    "Zg",    "Zg=",      "Zm8",   "Zm9vY", "=",     "==",       "====",
-	        "Z===", "Zg=g",  "Zg==Zg==", "=Zg=",  "Zm9\n", "Zm9 ",  "Z m9",     "!!!!",
-	        "Zm8-", "Zm8_",  "Zh==",     "Zm9=",  "Zm9v\n", " Zm9v", "Zm9v====", "Zm\xc3\xa9",
+	        "Z",    "Zg",   "Zg=",      "Zm8",  "Zm9vY",  "=",     "==",       "====",
+	        "Z===", "Zg=g", "Zg==Zg==", "=Zg=", "Zm9\n",  "Zm9 ",  "Z m9",     "!!!!",
+	        "Zm8-", "Zm8_", "Zh==",     "Zm9=", "Zm9v\n", " Zm9v", "Zm9v====", "Zm\xc3\xa9",
 	};
 	uint8_t out[16];
 	for (size_t i = 0; i < COUNT(bad); i++)
@@ -72,9 +72,8 @@ static void strict_form_refuses(void **state)
 static void url_form_refuses(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"Z",   "Zg=",   "Zm9vY",  "=",   "==",  "Zg===", "Zm8==",
-	                                  "Zh",  "Zm9",   "Zm9v=",  "Z g", "Zg.", "Zm9v==",
-	                                  "Zg==Zg"};
+	static const char *const bad[] = {"Z",  "Zg=", "Zm9vY", "=",   "==",  "Zg===",  "Zm8==",
+	                                  "Zh", "Zm9", "Zm9v=", "Z g", "Zg.", "Zm9v==", "Zg==Zg"};
 	uint8_t out[16];
 	for (size_t i = 0; i < COUNT(bad); i++)
 		if (rds_base64url_decode(bad[i], strlen(bad[i]), out, sizeof out) != -RDS_EPARSE)
@@ -121,9 +120,12 @@ static void comes_back_whatever_it_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(encodes_known_answers), cmocka_unit_test(decodes_known_answers),
-	        cmocka_unit_test(strict_form_refuses),   cmocka_unit_test(url_form_refuses),
-	        cmocka_unit_test(room_is_respected),     cmocka_unit_test(comes_back_whatever_it_is),
+	        cmocka_unit_test(encodes_known_answers),
+	        cmocka_unit_test(decodes_known_answers),
+	        cmocka_unit_test(strict_form_refuses),
+	        cmocka_unit_test(url_form_refuses),
+	        cmocka_unit_test(room_is_respected),
+	        cmocka_unit_test(comes_back_whatever_it_is),
 	};
 	return cmocka_run_group_tests_name("base64", tests, NULL, NULL);
 }

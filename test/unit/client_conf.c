@@ -33,9 +33,9 @@ static void known_strings_are_made(void **state)
 	size_t n = 0;
 	cJSON_ArrayForEach(one, member(file, "cases"))
 	{
-		struct rds_client_conf conf = make(member_text(one, "host"),
-		                                   member_text(one, "relay"),
-		                                   member_text(one, "api"), member_text(one, "key"));
+		struct rds_client_conf conf =
+		        make(member_text(one, "host"), member_text(one, "relay"),
+		             member_text(one, "api"), member_text(one, "key"));
 		char *json = rds_client_conf_json(&conf);
 		char *string = rds_client_conf_string(&conf);
 		assert_string_equal(json, member_text(one, "json"));
@@ -88,10 +88,10 @@ static void keys_come_in_any_order_and_may_be_missing(void **state)
 {
 	(void)state;
 	struct rds_client_conf conf = {0};
-	assert_int_equal(rds_client_conf_parse(
-	                         rds_view_text("{\"key\":\"k\", \"more\":[1], \"host\":\"h\"}"),
-	                         &conf),
-	                 0);
+	assert_int_equal(
+	        rds_client_conf_parse(
+	                rds_view_text("{\"key\":\"k\", \"more\":[1], \"host\":\"h\"}"), &conf),
+	        0);
 	assert_conf(&conf, "h", "", "", "k");
 	rds_client_conf_clear(&conf);
 	assert_int_equal(rds_client_conf_parse(rds_view_text("{\"host\":5,\"relay\":null}"), &conf),
@@ -104,9 +104,9 @@ static void nonsense_is_refused(void **state)
 {
 	(void)state;
 	// The last ones are base64 of "abc", "[1]" and "\"x\"", reversed.
-	static const char *const bad[] = {"",     " ",     "=",    "====", "{",    "{\"host\":\"x\"",
-	                                  "[1]",  "5",     "null", "a",    "!!!!", "abc def",
-	                                  "jJWY", "d1SMb", "iNHI", "CMy"};
+	static const char *const bad[] = {
+	        "",     " ", "=",    "====",    "{",    "{\"host\":\"x\"", "[1]",  "5",
+	        "null", "a", "!!!!", "abc def", "jJWY", "d1SMb",           "iNHI", "CMy"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct rds_client_conf conf = {0};
 		if (rds_client_conf_parse(rds_view_text(bad[i]), &conf) != -RDS_EPARSE)
@@ -151,8 +151,9 @@ static void server_conf_is_an_ini(void **state)
 	assert_string_equal(plain, "[server]\nid_server=id1.example,id2.example\nrelay_server=\n"
 	                           "key=the-key=\n");
 	char *commented = rds_client_conf_server_conf(&conf, "# change this\n");
-	assert_string_equal(commented, "# change this\n[server]\nid_server=id1.example,id2.example\n"
-	                               "relay_server=\nkey=the-key=\n");
+	assert_string_equal(commented,
+	                    "# change this\n[server]\nid_server=id1.example,id2.example\n"
+	                    "relay_server=\nkey=the-key=\n");
 	free(plain);
 	free(commented);
 	rds_client_conf_clear(&conf);

@@ -127,7 +127,8 @@ static void links_are_not_followed(void **state)
 	link_to("nowhere", "dangling");
 	assert_true(rds_datadir_has(dir, "link"));
 	assert_true(rds_datadir_has(dir, "dangling"));
-	assert_int_equal(rds_datadir_read(dir, "link", out, sizeof out, &len, NULL, &err), -RDS_ESYS);
+	assert_int_equal(rds_datadir_read(dir, "link", out, sizeof out, &len, NULL, &err),
+	                 -RDS_ESYS);
 	assert_contains(err.text, "symbolic link");
 	assert_int_equal(rds_datadir_lock(dir, "link", &fd, &err), -RDS_ESYS);
 	assert_int_equal(rds_datadir_lock(dir, "dangling", &fd, &err), -RDS_ESYS);
@@ -152,9 +153,11 @@ static void only_plain_files_are_read(void **state)
 	assert_int_equal(rds_datadir_read(dir, "missing", out, sizeof out, &len, NULL, &err),
 	                 -RDS_ENOENT);
 	assert_string_equal(err.text, "untouched");
-	assert_int_equal(rds_datadir_read(dir, "fifo", out, sizeof out, &len, NULL, &err), -RDS_ESYS);
+	assert_int_equal(rds_datadir_read(dir, "fifo", out, sizeof out, &len, NULL, &err),
+	                 -RDS_ESYS);
 	assert_contains(err.text, "fifo");
-	assert_int_equal(rds_datadir_read(dir, "sub", out, sizeof out, &len, NULL, &err), -RDS_ESYS);
+	assert_int_equal(rds_datadir_read(dir, "sub", out, sizeof out, &len, NULL, &err),
+	                 -RDS_ESYS);
 	assert_contains(err.text, "sub");
 	free(fifo);
 	free(sub);
@@ -284,9 +287,9 @@ static void files_belong_to_the_directory_s_owner(void **state)
 		skip();
 	assert_int_equal(chown(temp.path, 4711, 4712), 0);
 	assert_int_equal(rds_datadir_open(temp.path, &theirs, NULL), 0);
-	assert_int_equal(rds_datadir_write(theirs, "name", 0600, RDS_WRITE_NEW, rds_view_text("x"),
-	                                   NULL),
-	                 0);
+	assert_int_equal(
+	        rds_datadir_write(theirs, "name", 0600, RDS_WRITE_NEW, rds_view_text("x"), NULL),
+	        0);
 	rds_datadir_close(theirs);
 	char *path = temp_path(&temp, "name");
 	assert_int_equal(stat(path, &st), 0);

@@ -78,7 +78,8 @@ static void longer_headers_are_accepted(void **state)
 	static const struct {
 		const char *hex;
 		size_t takes;
-	} forms[] = {{"0c616263", 4}, {"0d00616263", 5}, {"0e0000616263", 6}, {"0f000000616263", 7}};
+	} forms[] = {
+	        {"0c616263", 4}, {"0d00616263", 5}, {"0e0000616263", 6}, {"0f000000616263", 7}};
 	for (size_t i = 0; i < COUNT(forms); i++) {
 		uint8_t bytes[8];
 		struct rds_view payload = rds_view_of(NULL, 0);

@@ -344,18 +344,12 @@ static void racing_roles_get_one_pair(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(known_pairs_are_loaded),
-	        TEST(known_bad_ones_are_left_alone),
-	        TEST(bad_public_files_are_left_alone),
-	        TEST(white_space_is_tolerated),
-	        TEST(giant_files_are_refused),
-	        TEST(absence_is_told_apart),
-	        TEST(new_files_are_made_once),
-	        TEST(loads_or_makes),
-	        TEST(missing_public_file_is_written),
-	        TEST(exposed_secrets_are_warned_of),
-	        TEST(renewal_keeps_a_backup),
-	        TEST(backups_overwrite_nothing),
+	        TEST(known_pairs_are_loaded),          TEST(known_bad_ones_are_left_alone),
+	        TEST(bad_public_files_are_left_alone), TEST(white_space_is_tolerated),
+	        TEST(giant_files_are_refused),         TEST(absence_is_told_apart),
+	        TEST(new_files_are_made_once),         TEST(loads_or_makes),
+	        TEST(missing_public_file_is_written),  TEST(exposed_secrets_are_warned_of),
+	        TEST(renewal_keeps_a_backup),          TEST(backups_overwrite_nothing),
 	        TEST(racing_roles_get_one_pair),
 	};
 	return cmocka_run_group_tests_name("keyfiles", tests, NULL, NULL);

@@ -4,7 +4,6 @@
 
 #include "core/base64.h"
 #include "core/message.h"
-#include "core/base64.h"
 #include "keys/keypair.h"
 
 #include <stdio.h>
@@ -97,8 +96,8 @@ static void nothing_else_is_a_key(void **state)
 	static const struct {
 		size_t at;
 		char c;
-	} changes[] = {{0, 'x'}, {20, '-'}, {20, ' '}, {20, '\n'}, {43, 'x'}, {44, 'x'},
-	               {84, 'x'}, {85, 'R'}, {86, 'x'}, {20, '\0'}};
+	} changes[] = {{0, 'x'},  {20, '-'}, {20, ' '}, {20, '\n'}, {43, 'x'},
+	               {44, 'x'}, {84, 'x'}, {85, 'R'}, {86, 'x'},  {20, '\0'}};
 	for (size_t i = 0; i < COUNT(changes); i++) {
 		struct rds_keypair *pair = NULL;
 		memcpy(text, secret, sizeof secret);
@@ -193,13 +192,18 @@ static void kinds_of_texts(void **state)
 		bool secret;
 		bool public;
 	} cases[] = {
-	        {secret, true, false}, {public, false, true}, {"", false, false},
-	        {"-", false, false},   {"_", false, false},   {"some password", false, false},
+	        {secret, true, false},
+	        {public, false, true},
+	        {"", false, false},
+	        {"-", false, false},
+	        {"_", false, false},
+	        {"some password", false, false},
 	        {"0miFGAdyJOQBSgI4dbrVfZpT36jce/gCVqk1vFtNdjk", false, false},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct rds_view text = rds_view_text(cases[i].text);
-		assert_int_equal(rds_text_may_be_secret(cases[i].text, strlen(cases[i].text)), cases[i].secret);
+		assert_int_equal(rds_text_may_be_secret(cases[i].text, strlen(cases[i].text)),
+		                 cases[i].secret);
 		assert_int_equal(rds_text_is_public_key(text), cases[i].public);
 	}
 	// A secret that was cut short is still one, so that it is never shown.

@@ -21,8 +21,7 @@ static void formats_all_kinds_of_fields(void **state)
 	struct rds_addr addr = addr_of("2001:db8::1", 21116);
 	const struct rds_field fields[] = {
 	        rds_field_text("role", "id"), rds_field_uint("n", UINT64_MAX),
-	        rds_field_addr("from", &addr),
-	        rds_field_reason(RDS_WHY_KEY_WRONG)};
+	        rds_field_addr("from", &addr), rds_field_reason(RDS_WHY_KEY_WRONG)};
 	size_t len = format(RDS_LOG_TEXT, RDS_LOG_INFO, "ready", fields, COUNT(fields), line,
 	                    sizeof line);
 	assert_string_equal(line, "2026-01-02T03:04:05.678Z info  ready role=\"id\" "
@@ -71,13 +70,14 @@ static void hostile_bytes_are_escaped(void **state)
 {
 	(void)state;
 	char line[512];
-	const struct rds_field fields[] = {rds_field_bytes(
-	        "id", rds_view_of("a\n\"\\\x1b[2J\xff\0\xe2\x80\xae\xc3\xa9", 15))};
+	const struct rds_field fields[] = {
+	        rds_field_bytes("id", rds_view_of("a\n\"\\\x1b[2J\xff\0\xe2\x80\xae\xc3\xa9", 15))};
 	(void)format(RDS_LOG_JOURNALD, RDS_LOG_INFO, "refused", fields, 1, line, sizeof line);
 	assert_string_equal(line, "<6>refused id=\"a\\x0a\\\"\\\\\\x1b[2J\\xff\\x00\\u202e"
 	                          "\xc3\xa9\"\n");
 	(void)format(RDS_LOG_JSON, RDS_LOG_INFO, "refused", fields, 1, line, sizeof line);
-	assert_contains(line, "\"id\":\"a\\u000a\\\"\\\\\\u001b[2J\\u00ff\\u0000\\u202e\xc3\xa9\"}");
+	assert_contains(line,
+	                "\"id\":\"a\\u000a\\\"\\\\\\u001b[2J\\u00ff\\u0000\\u202e\xc3\xa9\"}");
 }
 
 static void check_line(enum rds_log_format form, const char *line, size_t len, size_t cap)
@@ -107,8 +107,9 @@ static void any_bytes_make_one_line(void **state)
 		if (round % 2 == 0) // plain text, of which more fits
 			for (size_t i = 0; i < n; i++)
 				bytes[i] = (uint8_t)(' ' + bytes[i] % 90);
-		const struct rds_field fields[] = {rds_field_bytes("one", rds_view_of(bytes, n / 2)),
-		                                   rds_field_bytes("two", rds_view_of(bytes, n))};
+		const struct rds_field fields[] = {
+		        rds_field_bytes("one", rds_view_of(bytes, n / 2)),
+		        rds_field_bytes("two", rds_view_of(bytes, n))};
 		for (int f = RDS_LOG_TEXT; f <= RDS_LOG_JOURNALD; f++) {
 			size_t cap = 200 + random_below(&random, sizeof line - 200);
 			size_t len = format((enum rds_log_format)f, RDS_LOG_INFO, "event", fields,

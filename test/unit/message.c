@@ -126,8 +126,8 @@ static void take_list(struct lists *lists, int message, const cJSON *value)
 	if (message == 23)
 		lists->peers[lists->list.n++] = rds_view_text(cJSON_GetStringValue(value));
 	else
-		lists->states = answer_bytes(value, BYTES, lists->states_bytes,
-		                             sizeof lists->states_bytes);
+		lists->states =
+		        answer_bytes(value, BYTES, lists->states_bytes, sizeof lists->states_bytes);
 	lists->list.items = lists->peers;
 }
 
@@ -201,9 +201,9 @@ static void check_lists(const cJSON *one, int number, struct rds_view payload)
 		if (!is_list(number, number_of(pair)))
 			continue;
 		assert_true(rds_cursor_next(&at, &found));
-		assert_views_equal(found, answer_bytes(cJSON_GetArrayItem(pair, 1),
-		                                       number == 23 ? TEXT : BYTES, hex,
-		                                       sizeof hex));
+		assert_views_equal(found,
+		                   answer_bytes(cJSON_GetArrayItem(pair, 1),
+		                                number == 23 ? TEXT : BYTES, hex, sizeof hex));
 	}
 	assert_false(rds_cursor_next(&at, &found));
 }
@@ -225,9 +225,10 @@ static void messages_decode_as_known(void **state)
 			uint8_t bytes[512];
 			const cJSON *value = value_of(one, fields[i].number);
 			if (fields[i].message == number)
-				check_field(&msg, &fields[i],
-				            answer_bytes(value, fields[i].kind, bytes, sizeof bytes),
-				            answer_number(value), value != NULL);
+				check_field(
+				        &msg, &fields[i],
+				        answer_bytes(value, fields[i].kind, bytes, sizeof bytes),
+				        answer_number(value), value != NULL);
 		}
 		if (number == 23 || number == 24)
 			check_lists(one, number, payload);
@@ -340,9 +341,9 @@ static void each_field_goes_both_ways(void **state)
 		struct rds_view bytes = rds_view_of(text, field->bound);
 		int32_t number = field->kind == FLAG ? 1 : INT32_MAX;
 		struct rds_view payload =
-		        is_blob(field) ? one_blob(field->message, field->number, bytes, wire)
-		                       : one_number(field->message, field->number,
-		                                    (uint64_t)number, wire);
+		        is_blob(field)
+		                ? one_blob(field->message, field->number, bytes, wire)
+		                : one_number(field->message, field->number, (uint64_t)number, wire);
 		assert_int_equal(rds_message_decode(payload, &msg), 0);
 		check_field(&msg, field, bytes, number, true);
 		set_field(&built, field, bytes, number);
@@ -362,9 +363,8 @@ static void nothing_is_cut(void **state)
 		rds_message msg;
 		if (!is_blob(&fields[i]))
 			continue;
-		struct rds_view payload =
-		        one_blob(fields[i].message, fields[i].number,
-		                 rds_view_of(text, fields[i].bound + 1), wire);
+		struct rds_view payload = one_blob(fields[i].message, fields[i].number,
+		                                   rds_view_of(text, fields[i].bound + 1), wire);
 		if (rds_message_decode(payload, &msg) != -RDS_EPARSE)
 			fail_msg("field %d of message %d took %zu bytes", fields[i].number,
 			         fields[i].message, fields[i].bound + 1);
@@ -548,8 +548,7 @@ static void id_pk_encodes_as_known(void **state)
 	assert_true(len > 0);
 	assert_views_equal(rds_view_of(out, (size_t)len), expected);
 	assert_int_equal(rds_message_encode_id_pk(id, device, out, expected.len), expected.len);
-	assert_int_equal(rds_message_encode_id_pk(id, device, out, expected.len - 1),
-	                 -RDS_ETOOBIG);
+	assert_int_equal(rds_message_encode_id_pk(id, device, out, expected.len - 1), -RDS_ETOOBIG);
 	uint8_t odd[300] = {0};
 	assert_int_equal(rds_message_encode_id_pk(id, rds_view_of(odd, 300), out, sizeof out),
 	                 -RDS_ETOOBIG);

@@ -21,22 +21,40 @@ struct field {
 	size_t which_at; // 0, or a tag that says which of several is there
 };
 
-#define IN(path)             offsetof(rds_message, member.path)
-#define ROOM(path)           sizeof(((rds_message *)0)->member.path.bytes)
-#define AS_TEXT(m, n, path)  {m, n, TEXT, IN(path.bytes), IN(path.size), ROOM(path), 0, 0}
-#define AS_BYTES(m, n, path) {m, n, BYTES, IN(path.bytes), IN(path.size), ROOM(path), 0, 0}
-#define AS_INT(m, n, path)   {m, n, INT, IN(path), 0, 0, 0, 0}
-#define AS_FLAG(m, n, path)  {m, n, FLAG, IN(path), 0, 0, 0, 0}
-#define AS_PASSED(m, n, base, name)                                                         \
-	{m, n, BYTES, IN(base.name.bytes), IN(base.name.size), ROOM(base.name),             \
-	 IN(base.has_##name), 0}
-#define AS_KIND(n, kind_of, name)                                                           \
-	{11, n, kind_of, IN(punch_hole_response.kind.name), 0, 0, 0,                        \
-	 IN(punch_hole_response.which_kind)}
+#define IN(path)   offsetof(rds_message, member.path)
+#define ROOM(path) sizeof(((rds_message *)0)->member.path.bytes)
+#define AS_TEXT(m, n, path)                                                 \
+	{                                                                   \
+		m, n, TEXT, IN(path.bytes), IN(path.size), ROOM(path), 0, 0 \
+	}
+#define AS_BYTES(m, n, path)                                                 \
+	{                                                                    \
+		m, n, BYTES, IN(path.bytes), IN(path.size), ROOM(path), 0, 0 \
+	}
+#define AS_INT(m, n, path)                      \
+	{                                       \
+		m, n, INT, IN(path), 0, 0, 0, 0 \
+	}
+#define AS_FLAG(m, n, path)                      \
+	{                                        \
+		m, n, FLAG, IN(path), 0, 0, 0, 0 \
+	}
+#define AS_PASSED(m, n, base, name)                                                    \
+	{                                                                              \
+		m, n, BYTES, IN(base.name.bytes), IN(base.name.size), ROOM(base.name), \
+		        IN(base.has_##name), 0                                         \
+	}
+#define AS_KIND(n, kind_of, name)                                           \
+	{                                                                   \
+		11, n, kind_of, IN(punch_hole_response.kind.name), 0, 0, 0, \
+		        IN(punch_hole_response.which_kind)                  \
+	}
 #define AS_WHO(n, kind_of, name)                                                            \
-	{19, n, kind_of, IN(relay_response.who.name.bytes),                                 \
-	 IN(relay_response.who.name.size), ROOM(relay_response.who.name), 0,                \
-	 IN(relay_response.which_who)}
+	{                                                                                   \
+		19, n, kind_of, IN(relay_response.who.name.bytes),                          \
+		        IN(relay_response.who.name.size), ROOM(relay_response.who.name), 0, \
+		        IN(relay_response.which_who)                                        \
+	}
 
 static const struct field fields[] = {
         AS_TEXT(6, 1, register_peer.id),

@@ -27,18 +27,18 @@ static void offer_waits(uint64_t now_ms, uint64_t conn, const char *uuid)
 {
 	uint64_t other = 0;
 	enum rds_reason why;
-	assert_int_equal(rds_pairing_offer(pairing, now_ms, conn, rds_view_text(uuid), &other,
-	                                   &why),
-	                 RDS_PAIRING_WAIT);
+	assert_int_equal(
+	        rds_pairing_offer(pairing, now_ms, conn, rds_view_text(uuid), &other, &why),
+	        RDS_PAIRING_WAIT);
 }
 
 static void offer_meets(uint64_t now_ms, uint64_t conn, const char *uuid, uint64_t expected)
 {
 	uint64_t other = 0;
 	enum rds_reason why;
-	assert_int_equal(rds_pairing_offer(pairing, now_ms, conn, rds_view_text(uuid), &other,
-	                                   &why),
-	                 RDS_PAIRING_PAIRED);
+	assert_int_equal(
+	        rds_pairing_offer(pairing, now_ms, conn, rds_view_text(uuid), &other, &why),
+	        RDS_PAIRING_PAIRED);
 	assert_int_equal(other, expected);
 }
 
@@ -182,14 +182,10 @@ static void full_still_pairs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(second_meets_first),
-	        TEST(uuid_is_free_again),
-	        TEST(sessions_keep_apart),
-	        TEST(uuids_have_a_length),
-	        TEST(cancelled_ones_are_not_met),
-	        TEST(waiting_ends_after_thirty_seconds),
-	        TEST(order_survives_removals),
-	        TEST(full_still_pairs),
+	        TEST(second_meets_first),         TEST(uuid_is_free_again),
+	        TEST(sessions_keep_apart),        TEST(uuids_have_a_length),
+	        TEST(cancelled_ones_are_not_met), TEST(waiting_ends_after_thirty_seconds),
+	        TEST(order_survives_removals),    TEST(full_still_pairs),
 	};
 	return cmocka_run_group_tests_name("pairing", tests, NULL, NULL);
 }

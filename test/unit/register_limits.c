@@ -68,8 +68,7 @@ static void day_slides(void **state)
 	struct rds_register_limits *limits = open_limits(0, 2);
 	assert_int_equal(count(limits, 1000, "192.0.2.1", 1), RDS_WHY_NONE);
 	assert_int_equal(count(limits, 2000, "192.0.2.1", 2), RDS_WHY_NONE);
-	assert_int_equal(count(limits, 1000 + DAY_MS - 1, "192.0.2.1", 3),
-	                 RDS_WHY_IP_TOO_MANY_IDS);
+	assert_int_equal(count(limits, 1000 + DAY_MS - 1, "192.0.2.1", 3), RDS_WHY_IP_TOO_MANY_IDS);
 	assert_int_equal(count(limits, 1000 + DAY_MS, "192.0.2.1", 3), RDS_WHY_NONE);
 	assert_int_equal(count(limits, 1000 + DAY_MS, "192.0.2.1", 4), RDS_WHY_IP_TOO_MANY_IDS);
 	assert_int_equal(count(limits, 2000 + DAY_MS, "192.0.2.1", 4), RDS_WHY_NONE);

@@ -159,9 +159,12 @@ static void a_peer_is_small(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(holds_what_it_is_given), cmocka_unit_test(parts_may_be_empty),
-	        cmocka_unit_test(parts_have_bounds),      cmocka_unit_test(key_is_replaced),
-	        cmocka_unit_test(many_peers),             cmocka_unit_test(a_peer_is_small),
+	        cmocka_unit_test(holds_what_it_is_given),
+	        cmocka_unit_test(parts_may_be_empty),
+	        cmocka_unit_test(parts_have_bounds),
+	        cmocka_unit_test(key_is_replaced),
+	        cmocka_unit_test(many_peers),
+	        cmocka_unit_test(a_peer_is_small),
 	};
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
 }

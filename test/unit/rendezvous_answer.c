@@ -248,8 +248,7 @@ static void refusal_of_b_is_passed_on(void **state)
 	rds_message msg = relay_response(&p->a, NULL);
 	assert_true(rds_set(&msg.member.relay_response.refuse_reason, rds_view_text("not now")));
 	b_says(p, &msg);
-	const rds_RelayResponse *answer =
-	        &expect_payload(p->w, A_CONN)->msg.member.relay_response;
+	const rds_RelayResponse *answer = &expect_payload(p->w, A_CONN)->msg.member.relay_response;
 	assert_view_text(rds_get(answer->refuse_reason), "not now");
 	expect_b_is_released(p);
 }
@@ -290,12 +289,10 @@ static void ipv6_addresses_are_found_too(void **state)
 static void answer_for_another_id_is_dropped(void **state)
 {
 	struct pair *p = *state;
-	rds_message answers[] = {punch_hole_sent(&p->a, "ridge-043"),
-	                         local_addr(&p->a, "ridge-043"),
-	                         relay_response(&p->a, "ridge-043"),
-	                         punch_hole_sent(&p->a, "ridge-04"),
-	                         punch_hole_sent(&p->a, "ridge-0421"),
-	                         punch_hole_sent(&p->a, "nobody-1")};
+	rds_message answers[] = {
+	        punch_hole_sent(&p->a, "ridge-043"),  local_addr(&p->a, "ridge-043"),
+	        relay_response(&p->a, "ridge-043"),   punch_hole_sent(&p->a, "ridge-04"),
+	        punch_hole_sent(&p->a, "ridge-0421"), punch_hole_sent(&p->a, "nobody-1")};
 	a_punches(p, A_CONN, &p->a, "ridge-042");
 	for (size_t i = 0; i < COUNT(answers); i++) {
 		b_says(p, &answers[i]);
@@ -446,7 +443,8 @@ static void no_address_is_nobody(void **state)
 static void pk_is_empty_where_it_can_not_be_signed(void **state)
 {
 	struct pair *p = *state;
-	rds_message answers[] = {punch_hole_sent(&p->a, "ridge-042"), local_addr(&p->a, "ridge-042")};
+	rds_message answers[] = {punch_hole_sent(&p->a, "ridge-042"),
+	                         local_addr(&p->a, "ridge-042")};
 	for (size_t i = 0; i < 4; i++) {
 		rds_message msg = answers[i % 2];
 		p->w->cannot_sign = i < 2;
@@ -470,8 +468,7 @@ static void relay_response_without_version_is_unsigned(void **state)
 	rds_message msg = relay_response(&p->a, "ridge-042");
 	msg.member.relay_response.version.size = 0;
 	b_says(p, &msg);
-	const rds_RelayResponse *answer =
-	        &expect_payload(p->w, A_CONN)->msg.member.relay_response;
+	const rds_RelayResponse *answer = &expect_payload(p->w, A_CONN)->msg.member.relay_response;
 	assert_int_not_equal(answer->which_who, 4); // never the bare id
 	assert_int_equal(answer->which_who == 5 ? answer->who.pk.size : 0, 0);
 	expect_b_is_released(p);

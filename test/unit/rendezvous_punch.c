@@ -2,7 +2,6 @@
 // Goal: PunchHoleRequest (protocol.md section 7): every refusal and every route to B.
 #include "test/unit/world.h"
 
-
 static const uint8_t v6[18] = {0x20, 1, 0x0d, 0xb8, [15] = 2, 0x23, 0x27};
 
 static struct rds_view v6_view(void)
@@ -75,7 +74,8 @@ static void unknown_and_offline_ids(void **state)
 	struct world *w = world_open(NULL);
 	struct rds_addr a = addr_of("198.51.100.1", 40000);
 	load(w, "ridge-042", "uuid-1", "pk-1", "203.0.113.7");
-	static const char *const unknown[] = {"nobody-1", "", "ridge-04", "ridge-0422", "RIDGE-042"};
+	static const char *const unknown[] = {"nobody-1", "", "ridge-04", "ridge-0422",
+	                                      "RIDGE-042"};
 	for (size_t i = 0; i < COUNT(unknown); i++) {
 		send_punch(w, 1, &a, unknown[i]);
 		const struct world_event *answer = expect_payload(w, 1);
@@ -193,12 +193,10 @@ static void check_route(const struct route *route)
 	rds_message msg = full_request(w, "ridge-042");
 	msg.member.punch_hole_request.force_relay = route->force;
 	ask(w, 1, &a, &msg);
-	const rds_message *got =
-	        &expect_answer(w, &b, route->told == FETCH ? 12 : 9)->msg;
+	const rds_message *got = &expect_answer(w, &b, route->told == FETCH ? 12 : 9)->msg;
 	if (route->told == FETCH) {
 		assert_is_addr(rds_get(got->member.fetch_local_addr.socket_addr), &a);
-		assert_views_equal(rds_get(got->member.fetch_local_addr.socket_addr_v6),
-		                   v6_view());
+		assert_views_equal(rds_get(got->member.fetch_local_addr.socket_addr_v6), v6_view());
 	} else {
 		assert_int_equal(got->member.punch_hole.nat_type, route->told == RELAY ? 2 : 1);
 		assert_int_equal(got->member.punch_hole.force_relay, route->told == RELAY);
@@ -249,11 +247,10 @@ static void relays_are_handed_out_in_turn(void **state)
 	for (uint64_t i = 0; i < 9; i++) {
 		struct rds_addr a = addr_of("203.0.113.8", (uint16_t)(40000 + i));
 		send_punch(w, 1 + i, &a, i % 2 == 0 ? "ridge-042" : "ridge-043");
-		const rds_message *got = i % 2 == 0 ? &expect_answer(w, &b, 9)->msg
-		                                    : &expect_answer(w, &c, 12)->msg;
-		assert_views_equal(i % 2 == 0
-		                           ? rds_get(got->member.punch_hole.relay_server)
-		                           : rds_get(got->member.fetch_local_addr.relay_server),
+		const rds_message *got =
+		        i % 2 == 0 ? &expect_answer(w, &b, 9)->msg : &expect_answer(w, &c, 12)->msg;
+		assert_views_equal(i % 2 == 0 ? rds_get(got->member.punch_hole.relay_server)
+		                              : rds_get(got->member.fetch_local_addr.relay_server),
 		                   relays[i % 3].name);
 	}
 	world_close(w);

@@ -259,7 +259,8 @@ static void software_updates(void **state)
 		else
 			frame(w, RDS_DOOR_MAIN, 1, &a.remote, &msg);
 		if (cases[i / 2].told)
-			assert_told(i % 2 == 0 ? expect_datagram(w, &a) : expect_payload(w, 1), url);
+			assert_told(i % 2 == 0 ? expect_datagram(w, &a) : expect_payload(w, 1),
+			            url);
 		world_close(w);
 	}
 }
@@ -316,9 +317,9 @@ static const struct {
 	int number;
 	const char *doors;
 } served[] = {
-        {6, "u"},  {7, ""},    {8, "m"},  {9, ""},    {10, "um"}, {11, ""},   {12, ""},  {13, "um"},
-        {14, ""},  {15, "um"}, {16, ""},  {17, "um"}, {18, "m"},  {19, "m"},  {20, "umn"}, {21, ""},
-        {22, ""},  {23, "mn"}, {24, ""},  {25, ""},   {26, "m"},  {27, "m"},  {28, ""},
+        {6, "u"}, {7, ""},    {8, "m"}, {9, ""},    {10, "um"}, {11, ""},  {12, ""},    {13, "um"},
+        {14, ""}, {15, "um"}, {16, ""}, {17, "um"}, {18, "m"},  {19, "m"}, {20, "umn"}, {21, ""},
+        {22, ""}, {23, "mn"}, {24, ""}, {25, ""},   {26, "m"},  {27, "m"}, {28, ""},
 };
 
 static void doors_serve_their_messages_only(void **state)
@@ -334,8 +335,8 @@ static void doors_serve_their_messages_only(void **state)
 		assert_int_equal(counted(w, RDS_WHY_UNKNOWN_MESSAGE), unknown);
 		w->deaf = false;
 		for (int door = RDS_DOOR_MAIN; door <= RDS_DOOR_NAT; door++) {
-			bool is_served = strchr(served[i].doors,
-			                        door == RDS_DOOR_MAIN ? 'm' : 'n') != NULL;
+			bool is_served =
+			        strchr(served[i].doors, door == RDS_DOOR_MAIN ? 'm' : 'n') != NULL;
 			unknown += !is_served;
 			world_forget(w);
 			frame(w, (enum rds_door)door, 1, &from.remote, &msg);

@@ -59,9 +59,15 @@ static void ids_have_a_length_and_a_form(void **state)
 	        {rds_view_text("\tridge-042"), 5, RDS_WHY_ID_INVALID},
 	        {rds_view_of("ridge\0-042", 10), 5, RDS_WHY_ID_INVALID},
 	        {rds_view_text("ridge-042\x7f"), 5, RDS_WHY_ID_INVALID},
-	        {rds_view_text("ridge\xc2\xa0" "042"), 5, RDS_WHY_ID_INVALID},
-	        {rds_view_text("ridge\xe3\x80\x80" "042"), 5, RDS_WHY_ID_INVALID},
-	        {rds_view_text("ridge\xff" "042"), 5, RDS_WHY_ID_INVALID},
+	        {rds_view_text("ridge\xc2\xa0"
+	                       "042"),
+	         5, RDS_WHY_ID_INVALID},
+	        {rds_view_text("ridge\xe3\x80\x80"
+	                       "042"),
+	         5, RDS_WHY_ID_INVALID},
+	        {rds_view_text("ridge\xff"
+	                       "042"),
+	         5, RDS_WHY_ID_INVALID},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		uint64_t before = counted(w, cases[i].why);
@@ -322,8 +328,7 @@ static void sources_are_bounded(void **state)
 		send_register_pk(w, id, "uuid-1", "pk-1", &from);
 		stored(w, w->last_ticket, true);
 		w->now_ms += 864;
-		assert_true(rds_rendezvous_status(w->rules).limited_sources <=
-		            RDS_LIMITED_SOURCES);
+		assert_true(rds_rendezvous_status(w->rules).limited_sources <= RDS_LIMITED_SOURCES);
 	}
 	assert_int_equal(rds_rendezvous_status(w->rules).limited_sources, RDS_LIMITED_SOURCES);
 	assert_int_equal(rds_rendezvous_status(w->rules).peers, 100000);

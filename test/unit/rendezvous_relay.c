@@ -26,12 +26,13 @@ static void request_reaches_b(void **state)
 	request->secure = true;
 	request->conn_type = 5;
 	request->has_control_permissions = request->has_controlled_context = true;
-	assert_true(rds_set(&request->id, rds_view_text("ridge-042")) &&
-	            rds_set(&request->uuid, rds_view_text("2f1f7c2e-5a0a-4a51-9f5d-0f1f6c1d2e3f")) &&
-	            rds_set(&request->relay_server, rds_view_text("relay.of.a")) &&
-	            rds_set(&request->socket_addr, rds_view_text("a lie")) &&
-	            rds_set(&request->control_permissions, rds_view_text("\x08\x05")) &&
-	            rds_set(&request->controlled_context, rds_view_text("\x0a\x01x")));
+	assert_true(
+	        rds_set(&request->id, rds_view_text("ridge-042")) &&
+	        rds_set(&request->uuid, rds_view_text("2f1f7c2e-5a0a-4a51-9f5d-0f1f6c1d2e3f")) &&
+	        rds_set(&request->relay_server, rds_view_text("relay.of.a")) &&
+	        rds_set(&request->socket_addr, rds_view_text("a lie")) &&
+	        rds_set(&request->control_permissions, rds_view_text("\x08\x05")) &&
+	        rds_set(&request->controlled_context, rds_view_text("\x0a\x01x")));
 	frame(w, RDS_DOOR_MAIN, 1, &a, &msg);
 	const rds_RequestRelay *got = &expect_answer(w, &b, 18)->msg.member.request_relay;
 	assert_view_text(rds_get(got->id), "ridge-042");

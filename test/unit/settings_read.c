@@ -4,6 +4,8 @@
 
 #include "conf/settings.h"
 
+#include <stdio.h>
+
 static struct rds_settings *settings;
 static struct rds_error err;
 
@@ -82,7 +84,7 @@ static void quotes_belong_together(void **state)
 		const char *line;
 		const char *text;
 	} cases[] = {
-	        {"key=\"a'", "\"a'"}, {"key='a", "'a"},       {"key=\"", "\""},
+	        {"key=\"a'", "\"a'"}, {"key='a", "'a"},         {"key=\"", "\""},
 	        {"key=\"\"", ""},     {"key='\"a\"'", "\"a\""}, {"key=a\"b\"", "a\"b\""},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -96,8 +98,8 @@ static void unknown_names_in_our_files(void **state)
 {
 	(void)state;
 	static const enum rds_origin ours[] = {RDS_FROM_CONFIG_FILE, RDS_FROM_SYSTEM_FILE};
-	static const char *const bad[] = {"\n\nprot = 1\n", "\n\n[server]\n", "\n\nport\n",
-	                                  "\n\nRDSRV_PROT=1\n", "\n\n= 1\n", "\n\nport 1\n",
+	static const char *const bad[] = {"\n\nprot = 1\n",       "\n\n[server]\n", "\n\nport\n",
+	                                  "\n\nRDSRV_PROT=1\n",   "\n\n= 1\n",      "\n\nport 1\n",
 	                                  "\n\nrust_log=debug\n", "\n\n\x1b[2J=1\n"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		for (size_t k = 0; k < COUNT(ours); k++) {
@@ -200,27 +202,34 @@ static void other_names_are_somebody_else_s(void **state)
 	assert_false(rds_settings_is_set(settings, RDS_SET_PORT));
 }
 
+// A value that a setting of that type takes.
+static const char *good_value(enum rds_setting setting)
+{
+	static const char *const by_type[] = {
+	        [RDS_TYPE_TEXT] = "some text",     [RDS_TYPE_NUMBER] = "7",
+	        [RDS_TYPE_PORT] = "off",           [RDS_TYPE_SWITCH] = "Y",
+	        [RDS_TYPE_BINDS] = "lo",           [RDS_TYPE_CIDRS] = "10.0.0.0/8",
+	        [RDS_TYPE_PORTS] = "21118, 80",    [RDS_TYPE_HOSTS] = "a.example",
+	        [RDS_TYPE_RELAYS] = "r.example:1",
+	};
+	return setting == RDS_SET_LOG_LEVEL    ? "warn"
+	       : setting == RDS_SET_LOG_FORMAT ? "json"
+	       : setting == RDS_SET_ENROL      ? "closed"
+	                                       : by_type[rds_setting_row(setting)->type];
+}
+
 static void all_names_exist_with_our_prefix(void **state)
 {
 	(void)state;
 	for (int i = 0; i < RDS_SET_COUNT; i++) {
-		char variable[64] = "RDSRV_";
-		const struct rds_setting_row *row = rds_setting_row((enum rds_setting)i);
-		strcat(variable, row->name);
-		strcat(variable, "=");
-		strcat(variable, row->type == RDS_TYPE_NUMBER   ? "7"
-		                 : row->type == RDS_TYPE_PORT   ? "off"
-		                 : row->type == RDS_TYPE_SWITCH ? "Y"
-		                 : i == RDS_SET_LOG_LEVEL       ? "warn"
-		                 : i == RDS_SET_LOG_FORMAT      ? "json"
-		                 : i == RDS_SET_ENROL           ? "closed"
-		                 : row->type == RDS_TYPE_CIDRS  ? "10.0.0.0/8"
-		                 : row->type == RDS_TYPE_PORTS  ? "21118, 80"
-		                                                : "lo");
+		enum rds_setting setting = (enum rds_setting)i;
+		const char *name = rds_setting_row(setting)->name;
+		char variable[64];
+		(void)snprintf(variable, sizeof variable, "RDSRV_%s=%s", name, good_value(setting));
 		if (read_variables(variable, NULL, NULL) != 0)
 			fail_msg("%s", err.text);
-		assert_true(rds_settings_is_set(settings, (enum rds_setting)i));
-		assert_contains(rds_settings_where(settings, (enum rds_setting)i), row->name);
+		assert_true(rds_settings_is_set(settings, setting));
+		assert_contains(rds_settings_where(settings, setting), name);
 	}
 }
 

@@ -94,7 +94,8 @@ static char *query(const char *sql)
 	if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
 	int step = sqlite3_step(s);
-	const char *text = step == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : "(no row)";
+	const char *text =
+	        step == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : "(no row)";
 	char *copy = rds_strdup(text == NULL ? "(null)" : text);
 	(void)sqlite3_finalize(s);
 	(void)sqlite3_close(db);
@@ -224,8 +225,8 @@ static void known_file_is_written(void **state)
 	assert_query("select info from peer where id = '123456789'", "{\"ip\":\"203.0.113.77\"}");
 	assert_query("select info from peer where id = 'newcomer-1'", "{\"ip\":\"2001:db8::9\"}");
 	assert_query("pragma integrity_check", "ok");
-	assert_query("select group_concat(name) from sqlite_master where type = 'table' and "
-	             "name not like 'rdsrv_%'", // those are ours
+	assert_query("select group_concat(name) from sqlite_master where type = 'table' "
+	             "and name not like 'rdsrv_%'",
 	             "peer");
 }
 
@@ -245,7 +246,8 @@ static void new_file_is_as_hbbs_makes_it(void **state)
 	assert_query("select group_concat(name || \"unique\") from (select * from "
 	             "pragma_index_list('peer') where origin = 'c' order by name)",
 	             "index_peer_created_at0,index_peer_id1,index_peer_status0,index_peer_user0");
-	assert_query("select sql like '%without rowid' from sqlite_master where name = 'peer'", "1");
+	assert_query("select sql like '%without rowid' from sqlite_master where name = 'peer'",
+	             "1");
 	assert_query("select typeof(guid) || length(guid) || typeof(id) || typeof(uuid) || "
 	             "typeof(pk) || typeof(info) from peer",
 	             "blob16textblobblobtext");
@@ -445,7 +447,8 @@ static void lost_transaction_is_told(void **state)
 	assert_false(ok[30]);
 	for (unsigned i = 0; i < 60; i++) {
 		char sql[100];
-		(void)snprintf(sql, sizeof sql, "select count(*) from peer where id = 'id-%06u'", i);
+		(void)snprintf(sql, sizeof sql, "select count(*) from peer where id = 'id-%06u'",
+		               i);
 		assert_query(sql, ok[i] ? "1" : "0");
 	}
 	put_safely("after-that", "u", "p", "203.0.113.7");

@@ -214,8 +214,8 @@ char *file_read(const struct temp_dir *dir, const char *name, size_t *len)
 	return bytes;
 }
 
-void testing_file(const struct temp_dir *dir, const char *name, const char *text,
-                  const char *file, int line)
+void testing_file(const struct temp_dir *dir, const char *name, const char *text, const char *file,
+                  int line)
 {
 	size_t len = 0;
 	char *bytes = file_read(dir, name, &len);

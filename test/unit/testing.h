@@ -38,7 +38,7 @@ struct rds_view from_hex(const char *hex, uint8_t *out, size_t cap);
 struct rds_view member_hex(const cJSON *object, const char *name, uint8_t *out, size_t cap);
 
 // Both views hold the same bytes; shows them if not.
-#define assert_views_equal(actual, expected)                                                \
+#define assert_views_equal(actual, expected) \
 	testing_views_equal((actual), (expected), __FILE__, __LINE__)
 void testing_views_equal(struct rds_view actual, struct rds_view expected, const char *file,
                          int line);
@@ -81,8 +81,8 @@ size_t files_in(const struct temp_dir *dir);
 
 // A file holds just this text.
 #define assert_file(dir, name, text) testing_file((dir), (name), (text), __FILE__, __LINE__)
-void testing_file(const struct temp_dir *dir, const char *name, const char *text,
-                  const char *file, int line);
+void testing_file(const struct temp_dir *dir, const char *name, const char *text, const char *file,
+                  int line);
 
 // Takes the log's lines, as text without time, until log_release.
 void log_capture(enum rds_log_level most);

@@ -17,9 +17,15 @@ static void reads_well_formed_utf8(void **state)
 		const char *bytes;
 		uint32_t code;
 	} good[] = {
-	        {"\x01", 0x01},           {"\x7f", 0x7f},           {"\xc2\x80", 0x80},
-	        {"\xdf\xbf", 0x7ff},      {"\xe0\xa0\x80", 0x800},  {"\xed\x9f\xbf", 0xd7ff},
-	        {"\xee\x80\x80", 0xe000}, {"\xef\xbf\xbf", 0xffff}, {"\xf0\x90\x80\x80", 0x10000},
+	        {"\x01", 0x01},
+	        {"\x7f", 0x7f},
+	        {"\xc2\x80", 0x80},
+	        {"\xdf\xbf", 0x7ff},
+	        {"\xe0\xa0\x80", 0x800},
+	        {"\xed\x9f\xbf", 0xd7ff},
+	        {"\xee\x80\x80", 0xe000},
+	        {"\xef\xbf\xbf", 0xffff},
+	        {"\xf0\x90\x80\x80", 0x10000},
 	        {"\xf4\x8f\xbf\xbf", 0x10ffff},
 	};
 	for (size_t i = 0; i < COUNT(good); i++) {
@@ -67,9 +73,16 @@ static void refuses_what_is_no_utf8(void **state)
 static void ids_in_any_script(void **state)
 {
 	(void)state;
-	static const char *const good[] = {
-	        "123456789", "ridge-042", "Tims-PC_2.local", "\xd0\xb0\xd0\xb1\xd0\xb2",
-	        "\xe4\xb8\xbb\xe6\x9c\xba", "caf\xc3\xa9", "\xd9\x85\xe2\x80\x8c\xd9\x85", "a\xf0\x9f\x92\xbb-", "a/b:c@d", ""};
+	static const char *const good[] = {"123456789",
+	                                   "ridge-042",
+	                                   "Tims-PC_2.local",
+	                                   "\xd0\xb0\xd0\xb1\xd0\xb2",
+	                                   "\xe4\xb8\xbb\xe6\x9c\xba",
+	                                   "caf\xc3\xa9",
+	                                   "\xd9\x85\xe2\x80\x8c\xd9\x85",
+	                                   "a\xf0\x9f\x92\xbb-",
+	                                   "a/b:c@d",
+	                                   ""};
 	for (size_t i = 0; i < COUNT(good); i++)
 		if (!rds_text_is_id(rds_view_text(good[i])))
 			fail_msg("\"%s\" was refused", good[i]);
@@ -79,12 +92,27 @@ static void ids_in_any_script(void **state)
 static void no_ids(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {
-	        " ",            "\t",           "\n",           "\r",           "\x01",
-	        "\x1f",         "\x7f",         "\xc2\x80",     "\xc2\x85",     "\xc2\x9f",
-	        "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x8a",
-	        "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f",
-	        "\xe3\x80\x80", "\xff",         "\xc3"};
+	static const char *const bad[] = {" ",
+	                                  "\t",
+	                                  "\n",
+	                                  "\r",
+	                                  "\x01",
+	                                  "\x1f",
+	                                  "\x7f",
+	                                  "\xc2\x80",
+	                                  "\xc2\x85",
+	                                  "\xc2\x9f",
+	                                  "\xc2\xa0",
+	                                  "\xe1\x9a\x80",
+	                                  "\xe2\x80\x80",
+	                                  "\xe2\x80\x8a",
+	                                  "\xe2\x80\xa8",
+	                                  "\xe2\x80\xa9",
+	                                  "\xe2\x80\xaf",
+	                                  "\xe2\x81\x9f",
+	                                  "\xe3\x80\x80",
+	                                  "\xff",
+	                                  "\xc3"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		for (size_t before = 0; before <= 6; before += 3) {
 			char id[32] = "123456";
@@ -113,7 +141,9 @@ static void escapes(void **state)
 	        {"\x7f", "\\x7f"},
 	        {"\xff\xc3", "\\xff\\xc3"},
 	        {"\xc2\x9b", "\\x9b"},
-	        {"\xe2\x80\xae" "abc", "\\u202eabc"},
+	        {"\xe2\x80\xae"
+	         "abc",
+	         "\\u202eabc"},
 	        {"caf\xc3\xa9", "caf\xc3\xa9"},
 	        {"\xf0\x9f\x92\xbb", "\xf0\x9f\x92\xbb"},
 	};
@@ -140,7 +170,8 @@ static void check_whole_characters(struct rds_view left)
 static void cuts_within_its_room(void **state)
 {
 	(void)state;
-	static const char text[] = "ab\n\"\xe4\xb8\xbb\xf0\x9f\x92\xbb" "cdefghijklmnop\x01\xff";
+	static const char text[] = "ab\n\"\xe4\xb8\xbb\xf0\x9f\x92\xbb"
+	                           "cdefghijklmnop\x01\xff";
 	char whole[128];
 	(void)rds_text_escape(rds_view_text(text), whole, sizeof whole);
 	for (size_t cap = 4; cap < 60; cap++) {
@@ -161,9 +192,12 @@ static void cuts_within_its_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(reads_well_formed_utf8), cmocka_unit_test(refuses_what_is_no_utf8),
-	        cmocka_unit_test(ids_in_any_script),      cmocka_unit_test(no_ids),
-	        cmocka_unit_test(escapes),                cmocka_unit_test(cuts_within_its_room),
+	        cmocka_unit_test(reads_well_formed_utf8),
+	        cmocka_unit_test(refuses_what_is_no_utf8),
+	        cmocka_unit_test(ids_in_any_script),
+	        cmocka_unit_test(no_ids),
+	        cmocka_unit_test(escapes),
+	        cmocka_unit_test(cuts_within_its_room),
 	};
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

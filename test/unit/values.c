@@ -12,12 +12,24 @@ static void numbers(void **state)
 		int64_t least, most;
 		bool good;
 	} cases[] = {
-	        {"0", 0, 10, true},      {"10", 0, 10, true},    {"11", 0, 10, false},
-	        {"-1", 0, 10, false},    {"-1", -1, 10, true},   {"-2", -1, 10, false},
-	        {"007", 0, 10, true},    {"", 0, 10, false},     {" 5", 0, 10, false},
-	        {"5 ", 0, 10, false},    {"+5", 0, 10, false},   {"5x", 0, 10, false},
-	        {"0x5", 0, 10, false},   {"5.0", 0, 10, false},  {"-", -5, 10, false},
-	        {"--1", -5, 10, false},  {"1e1", 0, 100, false}, {"five", 0, 10, false},
+	        {"0", 0, 10, true},
+	        {"10", 0, 10, true},
+	        {"11", 0, 10, false},
+	        {"-1", 0, 10, false},
+	        {"-1", -1, 10, true},
+	        {"-2", -1, 10, false},
+	        {"007", 0, 10, true},
+	        {"", 0, 10, false},
+	        {" 5", 0, 10, false},
+	        {"5 ", 0, 10, false},
+	        {"+5", 0, 10, false},
+	        {"5x", 0, 10, false},
+	        {"0x5", 0, 10, false},
+	        {"5.0", 0, 10, false},
+	        {"-", -5, 10, false},
+	        {"--1", -5, 10, false},
+	        {"1e1", 0, 100, false},
+	        {"five", 0, 10, false},
 	        {"9223372036854775807", 0, INT64_MAX, true},
 	        {"9223372036854775808", 0, INT64_MAX, false},
 	        {"99999999999999999999999", 0, INT64_MAX, false},
@@ -104,11 +116,12 @@ static void networks(void **state)
 static void binds(void **state)
 {
 	(void)state;
-	static const char *const good[] = {"", "0.0.0.0", "::", "192.0.2.7,2001:db8::7",
-	                                   "tailscale0", "eth0.100, lo", "wlp2s0", "br-lan"};
-	static const char *const bad[] = {"192.0.2", "192.0.2.256", "2001:db8::g", "eth0:1",
-	                                  "192.0.2.7:21116", "[::1]", "10.0.0.0/8",
-	                                  "a-name-over-fifteen", "eth 0", "lo,1.2.3.4.5"};
+	static const char *const good[] = {
+	        "",           "0.0.0.0",      "::",     "192.0.2.7,2001:db8::7",
+	        "tailscale0", "eth0.100, lo", "wlp2s0", "br-lan"};
+	static const char *const bad[] = {
+	        "192.0.2", "192.0.2.256", "2001:db8::g",         "eth0:1", "192.0.2.7:21116",
+	        "[::1]",   "10.0.0.0/8",  "a-name-over-fifteen", "eth 0",  "lo,1.2.3.4.5"};
 	struct rds_error err = {""};
 	for (size_t i = 0; i < COUNT(good); i++)
 		if (rds_value_binds(good[i], &err) != 0)
@@ -135,7 +148,11 @@ static void hosts(void **state)
 	        {"[2001:db8::7]:65535", "2001:db8::7", 65535},
 	        {"localhost", "localhost", 0},
 	        {"host_name-1", "host_name-1", 0},
-	        {"b\xc3\xbc" "cher.example", "b\xc3\xbc" "cher.example", 0},
+	        {"b\xc3\xbc"
+	         "cher.example",
+	         "b\xc3\xbc"
+	         "cher.example",
+	         0},
 	        {"7host", "7host", 0},
 	};
 	for (size_t i = 0; i < COUNT(good); i++) {
@@ -159,11 +176,12 @@ static void no_hosts(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-	        "",           ":21117",      "host:",      "host:0",     "host:65536", "host:x",
-	        "host:1:2",   "2001:db8::7", "[::1",       "[::1]x",     "[::1]:",     "[::1]:0",
-	        "[]",         "[192.0.2.7]", "[host]",     "ho st",      "host ",      "a/b",
-	        "http://host", "https://host/", "-host",   ".host",      "host,",      "ho\"st",
-	        "a\xc2\xa0x", "\xff",      "ho\nst",     "host:+5",    "host: 5",    "[::1]]"};
+	        "",       ":21117",   "host:",       "host:0",      "host:65536",
+	        "host:x", "host:1:2", "2001:db8::7", "[::1",        "[::1]x",
+	        "[::1]:", "[::1]:0",  "[]",          "[192.0.2.7]", "[host]",
+	        "ho st",  "host ",    "a/b",         "http://host", "https://host/",
+	        "-host",  ".host",    "host,",       "ho\"st",      "a\xc2\xa0x",
+	        "\xff",   "ho\nst",   "host:+5",     "host: 5",     "[::1]]"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct rds_host_port got;
 		if (rds_value_host(bad[i], &got) != -RDS_EINVAL)
@@ -185,8 +203,8 @@ static void where_no_client_can_go(void **state)
 {
 	(void)state;
 	static const char *const unreachable[] = {"0.0.0.0", "0.0.0.0:21117", "[::]", "[::]:21117"};
-	static const char *const reachable[] = {"127.0.0.1", "192.0.2.7:21117", "[::1]", "host",
-	                                        "0.0.0.1", "0.0.0.0.example.com"};
+	static const char *const reachable[] = {"127.0.0.1", "192.0.2.7:21117",    "[::1]", "host",
+	                                        "0.0.0.1",   "0.0.0.0.example.com"};
 	for (size_t i = 0; i < COUNT(unreachable); i++)
 		assert_false(rds_host_is_reachable(unreachable[i]));
 	for (size_t i = 0; i < COUNT(reachable); i++)
@@ -196,10 +214,14 @@ static void where_no_client_can_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(numbers),        cmocka_unit_test(switches),
-	        cmocka_unit_test(lists),          cmocka_unit_test(networks),
-	        cmocka_unit_test(binds),          cmocka_unit_test(hosts),
-	        cmocka_unit_test(no_hosts),       cmocka_unit_test(lists_of_hosts),
+	        cmocka_unit_test(numbers),
+	        cmocka_unit_test(switches),
+	        cmocka_unit_test(lists),
+	        cmocka_unit_test(networks),
+	        cmocka_unit_test(binds),
+	        cmocka_unit_test(hosts),
+	        cmocka_unit_test(no_hosts),
+	        cmocka_unit_test(lists_of_hosts),
 	        cmocka_unit_test(where_no_client_can_go),
 	};
 	return cmocka_run_group_tests_name("values", tests, NULL, NULL);
