@@ -41,7 +41,7 @@ static int parse_by_net(struct rds_relays *relays, char *text, struct rds_error 
 	*equals = '\0';
 	char *net = trim(text);
 	char *name = trim(equals + 1);
-	if (rds_cidr_parse(net, &one.net) != 0 || !is_host(name))
+	if (rds_cidr_parse(net, &one.net) != 0 || !is_host(name) || !rds_host_is_reachable(name))
 		return fail(rds_cidr_parse(net, &one.net) != 0 ? net : name, err);
 	one.name = rds_view_text(name);
 	relays->by_net = rds_realloc(relays->by_net, relays->n_by_net + 1, sizeof one);
@@ -53,11 +53,12 @@ static int parse_by_net(struct rds_relays *relays, char *text, struct rds_error 
 static int parse_relay(struct rds_relays *relays, char *text, struct rds_error *err)
 {
 	char *rest = NULL;
-	char *name = trim(strtok_r(text, "|", &rest));
+	char *part = strtok_r(text, "|", &rest);
+	char *name = part == NULL ? part : trim(part);
 	size_t first = relays->n_by_net;
-	if (!is_host(name))
-		return fail(name, err);
-	for (char *part; (part = strtok_r(NULL, "|", &rest)) != NULL;) {
+	if (name == NULL || !is_host(name))
+		return fail(name == NULL ? "|" : name, err);
+	while ((part = strtok_r(NULL, "|", &rest)) != NULL) {
 		int rc = parse_by_net(relays, part, err);
 		if (rc != 0)
 			return rc;

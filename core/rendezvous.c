@@ -79,7 +79,7 @@ static const struct {
 	ROW(http_proxy_request, http_proxy, DOOR_CONN),
 	[rds_RendezvousMessage_http_proxy_response_tag] = {NULL, 0},
 #undef ROW
-	// clang-format on
+        // clang-format on
 };
 
 // Section 2, Payload: ignored on UDP, the end of a connection elsewhere.

@@ -124,7 +124,9 @@ void rendezvous_admin_done(struct rds_rendezvous *rules, const struct rds_pendin
 void rendezvous_note_refused(struct rds_rendezvous *rules, const struct rds_incoming *in,
                              enum rds_reason why, struct rds_view id)
 {
-	size_t len = id.len < RDS_ID_MAX_BYTES ? id.len : RDS_ID_MAX_BYTES;
+	// Whoever is over its address's limits draws a new id for each try: one entry is enough.
+	bool by_address = why == RDS_WHY_IP_TOO_FREQUENT || why == RDS_WHY_IP_TOO_MANY_IDS;
+	size_t len = by_address ? 0 : id.len < RDS_ID_MAX_BYTES ? id.len : RDS_ID_MAX_BYTES;
 	struct rds_refused *slot = NULL;
 	for (size_t i = 0; i < rules->n_refused && slot == NULL; i++) {
 		struct rds_refused *one = &rules->refused[i];

@@ -41,6 +41,8 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
                           const struct rds_source *from, uint64_t now_ms)
 {
 	uint64_t before = peer->conn;
+	if (from->conn != 0 && !rules->host.keep_conn(rules->host.ctx, from->conn))
+		return; // it closed while its row was on its way to the disk
 	rendezvous_unregister(rules, peer);
 	if (before != 0 && before != from->conn)
 		rules->host.close_conn(rules->host.ctx, before, RDS_WHY_REPLACED);
@@ -52,8 +54,6 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
 		return;
 	}
 	rendezvous_unregister_conn(rules, from->conn);
-	if (!rules->host.keep_conn(rules->host.ctx, from->conn))
-		return; // it closed while its row was on its way to the disk
 	peer->conn = from->conn;
 	peer->seen_ms = now_ms;
 	peer->away = false;
@@ -198,7 +198,10 @@ static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_inco
 		return RDS_WHY_STORES_FULL;
 	struct rds_peer_row row = {
 	        .id = reg->id, .uuid = reg->uuid, .pk = reg->pk, .ip = in->from->path.remote.ip};
-	if (reg->peer == NULL && rules->config.enrol == RDS_ENROL_APPROVE)
+	// A repeated first registration says the same again: the first write may have failed.
+	if (reg->peer != NULL && !reg->peer->on_file)
+		row.state = reg->peer->state;
+	else if (reg->peer == NULL && rules->config.enrol == RDS_ENROL_APPROVE)
 		row.state = RDS_PEER_PENDING;
 	if (rules->host.store(rules->host.ctx, &row, pending->ticket) != 0) {
 		rendezvous_pending_free(rules, pending);
@@ -248,14 +251,23 @@ void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incom
 	}
 }
 
+// A longer or shorter key moves the peer in memory: the table of connections follows.
+static struct rds_peer *set_pk(struct rds_rendezvous *rules, struct rds_peer *peer,
+                               struct rds_view pk)
+{
+	if (peer->conn != 0)
+		rds_table_remove(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
+	peer = rds_registry_set_pk(&rules->peers, peer, pk);
+	if (peer->conn != 0)
+		rds_table_insert(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
+	return peer;
+}
+
 // The row is on disk: what was registered holds from now on.
 static enum rds_reason apply(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms,
                              const struct rds_pending *pending)
 {
-	// A longer or shorter key moves the peer in memory: no table may point to it meanwhile.
-	if (pending->second_len != peer->pk_len)
-		rendezvous_unregister(rules, peer);
-	peer = rds_registry_set_pk(&rules->peers, peer, rendezvous_pending_second(pending));
+	peer = set_pk(rules, peer, rendezvous_pending_second(pending));
 	bool is_new = !peer->on_file;
 	peer->ip_on_file = pending->from.path.remote.ip;
 	peer->on_file = true;

@@ -41,9 +41,9 @@ int rds_store_load(struct rds_store *store,
                    int (*on_row)(void *ctx, const struct rds_peer_row *row), void *ctx,
                    struct rds_error *err) __attribute__((warn_unused_result));
 
-// Queues one row to be inserted, or to replace uuid, pk and ip of the row with its id; copies. The
-// state is that of a new row only. The result comes with the ticket. -RDS_EFULL when too many are
-// queued.
+// Queues one row to be inserted, or to replace uuid, pk and ip of the row with its id; copies. A
+// state other than approved is written too. The result comes with the ticket. -RDS_EFULL when too
+// many are queued.
 int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
         __attribute__((warn_unused_result));
 
