@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "core/alloc.h"
 #include "core/limits.h"
+#include "keys/datadir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,29 +165,12 @@ bool rds_cli_no_arguments(const struct rds_cli *cli, int argc, char **argv,
 	return false;
 }
 
-// Reads until the end, or until cap is full; -1 and errno.
-static ssize_t read_to_end(int fd, uint8_t *out, size_t cap)
-{
-	size_t len = 0;
-	while (len < cap) {
-		ssize_t n = read(fd, out + len, cap - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
 static int read_open_file(struct rds_settings *settings, int fd, const char *path,
                           enum rds_origin origin, struct rds_error *err)
 {
 	const size_t cap = RDS_SMALL_FILE_MAX_BYTES + 1;
 	uint8_t *bytes = rds_calloc(cap, 1);
-	ssize_t len = read_to_end(fd, bytes, cap);
+	ssize_t len = rds_read_to_end(fd, bytes, cap);
 	int rc = len < 0 ? rds_fail(err, RDS_EINVAL, "%s: can't read: %s", path, strerror(errno))
 	         : (size_t)len == cap
 	                 ? rds_fail(err, RDS_EINVAL, "%s: too long for a file of settings", path)

@@ -76,8 +76,7 @@ void rds_datadir_ref(const struct rds_datadir *dir, const char *name, char out[R
 		(void)snprintf(out, RDS_DATADIR_REF, "/proc/self/fd/%d/%s", dir->fd, name);
 }
 
-// Reads until the end or cap; -1 and errno.
-static ssize_t read_all(int fd, uint8_t *out, size_t cap)
+ssize_t rds_read_to_end(int fd, uint8_t *out, size_t cap)
 {
 	size_t len = 0;
 	while (len < cap) {
@@ -104,7 +103,7 @@ int rds_datadir_read(const struct rds_datadir *dir, const char *name, uint8_t *o
 		return fail_sys(err, dir, name, "can't open");
 	int rc = 0;
 	ssize_t n = 0;
-	if (fstat(fd, &found) != 0 || (n = read_all(fd, out, cap)) < 0)
+	if (fstat(fd, &found) != 0 || (n = rds_read_to_end(fd, out, cap)) < 0)
 		rc = fail_sys(err, dir, name, "can't read");
 	else if (!S_ISREG(found.st_mode))
 		rc = rds_fail(err, RDS_ESYS, "%s/%s: not a regular file", dir->path, name);

@@ -9,6 +9,7 @@
 #include "core/view.h"
 
 #include <sys/stat.h>
+#include <sys/types.h>
 
 struct rds_datadir;
 
@@ -27,6 +28,9 @@ bool rds_datadir_has(const struct rds_datadir *dir, const char *name);
 // directory's own path is; valid while it is open. Room: RDS_DATADIR_REF.
 #define RDS_DATADIR_REF 108
 void rds_datadir_ref(const struct rds_datadir *dir, const char *name, char out[RDS_DATADIR_REF]);
+
+// Reads until the end, or until cap is full; how many bytes, or -1 and errno.
+ssize_t rds_read_to_end(int fd, uint8_t *out, size_t cap) __attribute__((warn_unused_result));
 
 // Reads a whole file of at most cap bytes. -RDS_ENOENT (with *err untouched), -RDS_ETOOBIG,
 // -RDS_ESYS. st may be NULL.
