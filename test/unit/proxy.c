@@ -231,11 +231,11 @@ static void bad_version_2_is_refused(void **state)
 		b[i] ^= 1;
 		assert_none(b, 28);
 		assert_none(b, i + 1); // as soon as it differs
-		// Too short for what they say: else the client would pass for the proxy.
+	}
+	// Too short for what they say: else the client would pass for the proxy.
 	uint8_t cut[64];
 	assert_none(cut, version_2(0x21, 0x11, 11, cut));
 	assert_none(cut, version_2(0x21, 0x21, 35, cut));
-}
 }
 
 // No header, no client: a frame, a WebSocket's opening, anything.
