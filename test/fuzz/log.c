@@ -21,6 +21,8 @@ static void check_line(enum rds_log_format format, const char *line, size_t len,
 {
 	must(len > 0 && len < cap && strlen(line) == len);
 	must(line[len - 1] == '\n');
+	for (size_t i = 0; i + 1 < len; i++) // without asking the code under test
+		must((uint8_t)line[i] >= 0x20 && line[i] != 0x7f);
 	struct rds_view left = rds_view_of(line, len - 1);
 	while (left.len > 0) {
 		uint32_t code = 0;

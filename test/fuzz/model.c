@@ -35,12 +35,23 @@ static rds_message decoded(struct rds_view payload)
 	return msg;
 }
 
+static bool holds_ip(const struct model_paths *paths, const struct rds_ip *ip)
+{
+	for (size_t i = 0; i < paths->n; i++)
+		if (rds_ip_equal(&paths->items[i].remote.ip, ip))
+			return true;
+	return false;
+}
+
 // What goes back to who asked by UDP.
 static void check_answer(struct model *model, const rds_message *msg, size_t len)
 {
 	switch (msg->which_member) {
 	case rds_RendezvousMessage_register_peer_response_tag:
-		if (!msg->member.register_peer_response.request_pk)
+		// A peer for which there is news is asked for its key even where it is known, and
+		// moves all the same, but never to another IP.
+		if (!msg->member.register_peer_response.request_pk ||
+		    holds_ip(&model->registered, &model->from.remote.ip))
 			add(&model->registered, &model->from);
 		break;
 	case rds_RendezvousMessage_register_pk_response_tag:
@@ -88,6 +99,7 @@ static void start_wait(struct model *model)
 	struct model_conn *conn = model->conn;
 	must(model->asks_for.data != NULL && model->asks_for.len <= RDS_ID_MAX_BYTES);
 	conn->waits = true;
+	conn->for_relay = model->said.which_member == rds_RendezvousMessage_request_relay_tag;
 	memcpy(conn->id_bytes, model->asks_for.data, model->asks_for.len);
 	conn->id = rds_view_of(conn->id_bytes, model->asks_for.len);
 }
@@ -128,12 +140,38 @@ static void check_pk(const struct model *model, const struct model_conn *conn, s
 	must(memcmp(pk.data + RDS_SIGNATURE_BYTES + 2, conn->id.data, conn->id.len) == 0);
 }
 
+// B named A's address and, but for a RelayResponse to RequestRelay, the id that A asked for.
+static void check_said(const struct model *model, const struct model_conn *conn)
+{
+	const rds_message *said = &model->said;
+	struct rds_view to;
+	struct rds_view id = rds_view_of(NULL, 0);
+	struct rds_addr addr;
+	bool is_relay = said->which_member == rds_RendezvousMessage_relay_response_tag;
+	if (said->which_member == rds_RendezvousMessage_punch_hole_sent_tag) {
+		to = rds_get(said->member.punch_hole_sent.socket_addr);
+		id = rds_get(said->member.punch_hole_sent.id);
+	} else if (said->which_member == rds_RendezvousMessage_local_addr_tag) {
+		to = rds_get(said->member.local_addr.socket_addr);
+		id = rds_get(said->member.local_addr.id);
+	} else {
+		must(is_relay);
+		to = rds_get(said->member.relay_response.socket_addr);
+		if (said->member.relay_response.which_who == rds_RelayResponse_id_tag)
+			id = rds_get(said->member.relay_response.who.id);
+	}
+	must(is_relay || !conn->for_relay);
+	must(rds_view_equal(id, conn->id) || (id.len == 0 && is_relay && conn->for_relay));
+	must(rds_addr_unmangle(to, &addr) == 0 && rds_addr_equal(&addr, &conn->addr));
+}
+
 // What B said has come to A.
 static void check_wait_answer(const struct model *model, struct model_conn *conn,
                               const rds_message *msg)
 {
 	must(conn->waits);
 	conn->waits = false;
+	check_said(model, conn);
 	if (msg->which_member == rds_RendezvousMessage_punch_hole_response_tag) {
 		check_pk(model, conn, rds_get(msg->member.punch_hole_response.pk));
 		return;
@@ -303,6 +341,12 @@ struct model_conn *model_connect(struct model *model, enum rds_door door,
 	return conn;
 }
 
+static void note_said(struct model *model, struct rds_view payload)
+{
+	if (rds_message_decode(payload, &model->said) != 0)
+		model->said.which_member = 0;
+}
+
 void model_datagram(struct model *model, const struct rds_path *from, struct rds_view payload)
 {
 	struct rds_source source = {.door = RDS_DOOR_UDP, .path = *from};
@@ -311,6 +355,7 @@ void model_datagram(struct model *model, const struct rds_path *from, struct rds
 	model->from = *from;
 	model->asked_bytes = payload.len;
 	model->answers = 0;
+	note_said(model, payload);
 	rds_rendezvous_message(model->rules, model->now_ms, &source,
 	                       rds_view_of(copy, payload.len));
 	free(copy);
@@ -334,12 +379,11 @@ void model_frame(struct model *model, struct model_conn *conn, struct rds_view p
 {
 	struct rds_source source = {
 	        .door = conn->door, .conn = conn->name, .path = {.remote = conn->addr}};
-	rds_message msg;
-	bool parses = rds_message_decode(payload, &msg) == 0;
 	uint8_t *copy = exact_copy(payload);
 	model->call = MODEL_TCP;
 	model->conn = conn;
-	model->asks_for = parses ? asks_for(&msg) : rds_view_of(NULL, 0);
+	note_said(model, payload);
+	model->asks_for = asks_for(&model->said);
 	rds_rendezvous_message(model->rules, model->now_ms, &source,
 	                       rds_view_of(copy, payload.len));
 	free(copy);

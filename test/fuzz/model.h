@@ -20,6 +20,7 @@ struct model_conn {
 	enum rds_door door;
 	bool kept;          // it stands for a registration, or a health check
 	bool waits;         // has asked for a peer, who was told, and got no answer yet
+	bool for_relay;     // by RequestRelay
 	struct rds_view id; // for whom; points into id_bytes
 	uint8_t id_bytes[256];
 };
@@ -59,6 +60,7 @@ struct model {
 	size_t asked_bytes;       // of MODEL_UDP
 	struct model_conn *conn;  // of MODEL_TCP
 	struct rds_view asks_for; // of a request for a peer on it; else NULL
+	rds_message said;         // what came in; which_member is 0 if it didn't parse
 	unsigned answers;         // datagrams that went back to who asks
 };
 

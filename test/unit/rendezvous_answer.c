@@ -240,6 +240,25 @@ static void relay_response_without_id_is_passed_on(void **state)
 	expect_b_is_released(p);
 }
 
+// Neither an empty id nor a pk of B's own making: what A verifies comes from the server.
+static void relay_response_vouches_for_nothing(void **state)
+{
+	struct pair *p = *state;
+	for (int i = 0; i < 2; i++) {
+		rds_message msg = relay_response(&p->a, "");
+		rds_RelayResponse *said = &msg.member.relay_response;
+		if (i == 1) {
+			said->which_who = rds_RelayResponse_pk_tag;
+			assert_true(rds_set(&said->who.pk, rds_view_text("forged")));
+		}
+		a_wants_relay(p, A_CONN, &p->a, "ridge-042");
+		b_says(p, &msg);
+		const struct world_event *event = expect_payload(p->w, A_CONN);
+		assert_int_equal(event->msg.member.relay_response.which_who, 0);
+		expect_b_is_released(p);
+	}
+}
+
 // B refuses; A is shown why.
 static void refusal_of_b_is_passed_on(void **state)
 {
@@ -531,6 +550,7 @@ int main(void)
 	        TEST(local_addr_by_udp_reaches_a),
 	        TEST(relay_response_with_id_is_signed),
 	        TEST(relay_response_without_id_is_passed_on),
+	        TEST(relay_response_vouches_for_nothing),
 	        TEST(refusal_of_b_is_passed_on),
 	        TEST(addresses_are_decoded_before_they_are_compared),
 	        TEST(ipv6_addresses_are_found_too),

@@ -50,6 +50,11 @@ static void second_uuid_is_refused_meanwhile(void **state)
 	uint64_t ticket = send_and_take_ticket(w, "ridge-042", "uuid-1", "pk-1", &here);
 	send_register_pk(w, "ridge-042", "uuid-2", "pk-2", &there);
 	expect_result(w, &there, UUID_MISMATCH);
+	send_register_pk(w, "ridge-042", "uuid-2", "pk-1", &there);
+	expect_result(w, &there, UUID_MISMATCH);
+	send_register_pk(w, "ridge-042", "uuid-2", "pk-2", &here);
+	expect_result(w, &here, UUID_MISMATCH);
+	assert_int_equal(counted(w, RDS_WHY_UUID_MISMATCH), 3);
 	stored(w, ticket, true);
 	expect_result(w, &here, OK);
 	send_register_pk(w, "ridge-042", "uuid-2", "pk-2", &there);

@@ -252,6 +252,28 @@ static void several_ids_keep_apart(void **state)
 	world_close(w);
 }
 
+// Who registers is logged; uuids never are.
+static void registrations_are_logged_without_secrets(void **state)
+{
+	(void)state;
+	struct world *w = world_open(NULL);
+	struct rds_path b = path_of("203.0.113.7", 5000);
+	log_capture(RDS_LOG_TRACE);
+	registered(w, "ridge-042", "uuid-secret", "pk-1", &b);
+	registered(w, "ridge-042", "uuid-secret", "pk-2", &b);
+	send_register_pk(w, "ridge-042", "uuid-guess", "pk-1", &b);
+	expect_result(w, &b, UUID_MISMATCH);
+	const char *text = log_captured();
+	assert_contains(text, "<6>peer registered id=\"ridge-042\"");
+	assert_contains(text, "from=203.0.113.7:5000");
+	assert_contains(text, "<7>peer updated");
+	assert_contains(text, "reason=\"uuid-mismatch\"");
+	assert_null(strstr(text, "uuid-secret"));
+	assert_null(strstr(text, "uuid-guess"));
+	log_release();
+	world_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +291,7 @@ int main(void)
 	        cmocka_unit_test(new_ip_is_stored_and_then_moves),
 	        cmocka_unit_test(new_pk_is_stored_and_then_holds),
 	        cmocka_unit_test(several_ids_keep_apart),
+	        cmocka_unit_test(registrations_are_logged_without_secrets),
 	};
 	return cmocka_run_group_tests_name("rendezvous_register", tests, NULL, NULL);
 }

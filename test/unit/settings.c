@@ -329,6 +329,8 @@ static void ports_at_the_edges(void **state)
 	assert_ports(65532, 65534, 65535, 0); // there is no port behind the last
 	assert_int_equal(set(RDS_SET_RELAY_PORT, "65533", RDS_FROM_ENVIRONMENT), 0);
 	assert_ports(65532, 65533, 65535, 65535);
+	assert_int_equal(set(RDS_SET_RELAY_PORT, "65535", RDS_FROM_ENVIRONMENT), 0);
+	assert_ports(65532, 65535, 65535, 0);
 }
 
 static void what_may_be_shown(void **state)

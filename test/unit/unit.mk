@@ -22,8 +22,8 @@ $(UNIT_BINS): $(BUILD)/unit/%: $(BUILD)/test/unit/%.o $(UNIT_HELPER_OBJS) $(UNIT
 
 unit-build: $(UNIT_BINS)
 
-# A program that ends badly without having said which test failed (a crash, a leak) counts as
-# one failure.
+# A program that ends badly without having said which test failed (a crash, a leak, no end) counts
+# as one failure.
 unit-test: $(UNIT_BINS)
 	$(Q)passed=0; failed=0; \
 	count() { printf '%s\n' "$$out" | sed -n "s/^\[  $$1  \] \([0-9][0-9]*\) test.*/\1/p" | \
@@ -31,7 +31,7 @@ unit-test: $(UNIT_BINS)
 	for program in $(UNIT_BINS); do \
 		echo "  TEST    $$program"; \
 		status=0; \
-		out=$$($$program 2>&1) || status=$$?; \
+		out=$$(timeout 300 $$program 2>&1) || status=$$?; \
 		printf '%s\n' "$$out"; \
 		bad=$$(count FAILED); \
 		if [ $$status -ne 0 ] && [ $$bad -eq 0 ]; then \
