@@ -86,9 +86,9 @@ static int resolve_binds(struct role *role, struct rds_error *err)
 static int check_ports(const struct role *role, struct rds_error *err)
 {
 	static const enum rds_setting ports[] = {RDS_SET_PORT, RDS_SET_NAT_PORT,
-	                                         RDS_SET_RELAY_PORT};
-	size_t first = role->kind->id ? 0 : 2;
-	size_t n = role->kind->relay ? 3 : 2;
+	                                         RDS_SET_WEBSOCKET_PORT, RDS_SET_RELAY_PORT};
+	size_t first = role->kind->id ? 0 : 3;
+	size_t n = role->kind->relay ? 4 : 3;
 	for (size_t i = first; i < n; i++) {
 		uint16_t port = rds_settings_port(role->settings, ports[i]);
 		for (size_t j = first; j < i && port != 0; j++)

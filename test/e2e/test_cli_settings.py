@@ -487,6 +487,8 @@ def test_set_ports_are_listened_on(lab: Lab) -> None:
         ("--relay-port 21116", ("port", "relay-port")),
         ("--relay-port 21115", ("nat-port", "relay-port")),
         ("--nat-port 21117", ("nat-port", "relay-port")),
+        ("--websocket-port 21116", ("port", "websocket-port")),
+        ("--websocket-port 21117", ("websocket-port", "relay-port")),
         ("-p 30000 --nat-port 40000 --relay-port 40000", ("nat-port", "relay-port")),
     ],
 )
