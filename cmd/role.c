@@ -13,6 +13,9 @@
 static void on_stop(void *ctx)
 {
 	struct role *role = ctx;
+	int64_t drain_sec = rds_settings_number(role->settings, RDS_SET_DRAIN_TIMEOUT);
+	if (drain_sec > 0 && role_drain(role, (uint64_t)drain_sec))
+		return;
 	rds_log(RDS_LOG_INFO, "stopping", rds_field_reason(RDS_WHY_SHUTDOWN));
 	rds_loop_stop(role->loop);
 }
@@ -86,9 +89,10 @@ static int resolve_binds(struct role *role, struct rds_error *err)
 static int check_ports(const struct role *role, struct rds_error *err)
 {
 	static const enum rds_setting ports[] = {RDS_SET_PORT, RDS_SET_NAT_PORT,
-	                                         RDS_SET_WEBSOCKET_PORT, RDS_SET_RELAY_PORT};
+	                                         RDS_SET_WEBSOCKET_PORT, RDS_SET_RELAY_PORT,
+	                                         RDS_SET_RELAY_WEBSOCKET_PORT};
 	size_t first = role->kind->id ? 0 : 3;
-	size_t n = role->kind->relay ? 4 : 3;
+	size_t n = role->kind->relay ? 5 : 3;
 	for (size_t i = first; i < n; i++) {
 		uint16_t port = rds_settings_port(role->settings, ports[i]);
 		for (size_t j = first; j < i && port != 0; j++)
@@ -117,6 +121,8 @@ static int start(struct role *role, struct rds_error *err)
 	if (rc == 0)
 		rc = resolve_binds(role, err);
 	if (rc == 0)
+		rc = role_read_proxies(role, err);
+	if (rc == 0)
 		rc = role_lock(role, err);
 	if (rc == 0)
 		rc = role_key_open(role, err);
@@ -141,10 +147,12 @@ static int start(struct role *role, struct rds_error *err)
 static void stop(struct role *role)
 {
 	role_control_close(role);
-	rds_relay_free(role->relay);
+	role_relay_stop(role);
 	role_id_stop(role);
 	for (size_t i = 0; i < sizeof role->signals / sizeof role->signals[0]; i++)
 		rds_signal_free(role->signals[i]);
+	rds_cidrs_free(&role->trusted);
+	rds_ports_free(&role->header_ports);
 	rds_binds_free(&role->binds);
 	rds_loop_free(role->loop);
 	rds_key_policy_free(role->key);

@@ -108,12 +108,6 @@ static int read_lists(struct role *role, struct rds_error *err)
 	if (rc == 0)
 		rc = rds_value_cidrs(rds_settings_text(settings, RDS_SET_LIMIT_EXEMPT),
 		                     &role->exempt, err);
-	if (rc == 0)
-		rc = rds_value_cidrs(rds_settings_text(settings, RDS_SET_TRUSTED_PROXIES),
-		                     &role->trusted, err);
-	if (rc == 0)
-		rc = rds_value_ports(rds_settings_text(settings, RDS_SET_PROXY_PROTOCOL),
-		                     &role->header_ports, err);
 	rds_strings_split(rds_settings_text(settings, RDS_SET_RENDEZVOUS_SERVERS),
 	                  &role->server_names);
 	role->server_views = views_of(&role->server_names);
@@ -186,10 +180,7 @@ int role_id_start(struct role *role, struct rds_error *err)
 	struct rds_rendezvous_config config = rules_config(role);
 	struct rds_key_hooks hooks = role_key_hooks(role);
 	struct rds_secure_hooks secure;
-	struct rds_proxies proxies = {.trusted = role->trusted.items,
-	                              .n_trusted = role->trusted.n,
-	                              .header_ports = role->header_ports.items,
-	                              .n_header_ports = role->header_ports.n};
+	struct rds_proxies proxies = role_proxies(role);
 	role->id = rds_id_service_new(role->loop, &config, &hooks, role_secure_open(role, &secure),
 	                              &proxies);
 	char *path = database_path(role);
@@ -232,7 +223,5 @@ void role_id_stop(struct role *role)
 	rds_strings_free(&role->server_names);
 	rds_cidrs_free(&role->lan);
 	rds_cidrs_free(&role->exempt);
-	rds_cidrs_free(&role->trusted);
-	rds_ports_free(&role->header_ports);
 	free(role->server_views);
 }

@@ -6,6 +6,7 @@
 #include "cmd/role.h"
 #include "conf/client_conf.h"
 #include "conf/relays.h"
+#include "core/issued.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "keys/secure_channel.h"
@@ -56,6 +57,11 @@ struct role {
 
 	// relay
 	struct rds_relay *relay;
+	struct rds_issued *issued; // what the ID server passed on; NULL: whoever meets is paired
+	struct rds_cidrs blocked;
+	struct rds_cidrs slow;
+	struct rds_timer *drain_timer; // set while it drains
+	uint64_t drain_until_ms;       // 0: until all are gone
 };
 
 // role_id.c
@@ -66,6 +72,14 @@ int role_read_relays(struct role *role, const char *text, struct rds_error *err)
 
 // role_relay.c
 int role_relay_start(struct role *role, struct rds_error *err);
+void role_relay_stop(struct role *role);
+// Reads blocklist.txt and blacklist.txt anew. -RDS_EINVAL and the like: nothing has changed.
+int role_read_lists(struct role *role, struct rds_error *err);
+// Puts the limits that are set into force.
+void role_set_limits(struct role *role);
+// Takes no new sessions and stops the process when the running ones have ended, or after
+// timeout_sec (0: no deadline). false: there is no relay, or it drains already.
+bool role_drain(struct role *role, uint64_t timeout_sec);
 
 // role_key.c: the key, and what net and core see of it.
 int role_key_open(struct role *role, struct rds_error *err);
@@ -80,6 +94,10 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 typedef void (*role_add_fn)(struct role *role, int fd);
 int role_listen(struct role *role, const char *name, enum rds_proto proto, uint16_t port,
                 role_add_fn add, struct rds_error *err);
+
+// Which proxies both roles believe.
+int role_read_proxies(struct role *role, struct rds_error *err);
+struct rds_proxies role_proxies(const struct role *role);
 
 // role_reload.c. -RDS_EINVAL with *err: nothing has changed.
 int role_reload(struct role *role, struct rds_error *err);

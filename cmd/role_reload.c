@@ -30,6 +30,12 @@ static void apply_relays(struct role *role)
 		        rds_field_text("why", err.text));
 }
 
+static void apply_limits(struct role *role)
+{
+	if (role->relay != NULL)
+		role_set_limits(role);
+}
+
 static void apply_log_level(struct role *role)
 {
 	rds_log_set_level(
@@ -50,6 +56,13 @@ static const struct {
         {RDS_SET_ALWAYS_USE_RELAY, apply_always_use_relay},
         {RDS_SET_ENROL, apply_enrol},
         {RDS_SET_ID_SERVER, apply_nothing},
+        {RDS_SET_DRAIN_TIMEOUT, apply_nothing},
+        {RDS_SET_IDLE_TIMEOUT, apply_limits},
+        {RDS_SET_SINGLE_BANDWIDTH, apply_limits},
+        {RDS_SET_TOTAL_BANDWIDTH, apply_limits},
+        {RDS_SET_LIMIT_SPEED, apply_limits},
+        {RDS_SET_DOWNGRADE_THRESHOLD, apply_limits},
+        {RDS_SET_DOWNGRADE_START_CHECK, apply_limits},
 };
 
 static void take_over(struct role *role, const struct rds_settings *fresh, enum rds_setting setting)
@@ -80,6 +93,8 @@ int role_reload(struct role *role, struct rds_error *err)
 	struct rds_settings *fresh = rds_settings_new();
 	int rc = read_fresh(role, fresh, err);
 	rds_log_sink_reopen();
+	if (rc == 0 && role->relay != NULL)
+		rc = role_read_lists(role, err);
 	for (int i = 0; i < RDS_SET_COUNT && rc == 0; i++) {
 		enum rds_setting setting = (enum rds_setting)i;
 		if (strcmp(rds_settings_text(fresh, setting),

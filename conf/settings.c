@@ -68,6 +68,9 @@ static void describe(const struct rds_setting_row *row, char *out, size_t cap)
 	case RDS_TYPE_PORT:
 		(void)snprintf(out, cap, "a port from 1 to 65535, or off");
 		return;
+	case RDS_TYPE_SHARE:
+		(void)snprintf(out, cap, "a number from 0 to 1, such as 0.66");
+		return;
 	case RDS_TYPE_SWITCH:
 		(void)snprintf(out, cap, "Y or N");
 		return;
@@ -97,6 +100,8 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 		return rds_value_number(text, row->least, row->most, number);
 	case RDS_TYPE_PORT:
 		return check_port(text, number);
+	case RDS_TYPE_SHARE:
+		return rds_value_share(text, number);
 	case RDS_TYPE_SWITCH:
 		rc = rds_value_switch(text, &on);
 		*number = on;

@@ -40,6 +40,10 @@ enum rds_setting {
 	RDS_SET_SERIAL,
 	RDS_SET_SOFTWARE_URL,
 	RDS_SET_LOCAL_IP,
+	RDS_SET_RELAY_THREADS,
+	RDS_SET_IDLE_TIMEOUT,
+	RDS_SET_DRAIN_TIMEOUT,
+	RDS_SET_RELAY_ONLY_ISSUED,
 	RDS_SET_SINGLE_BANDWIDTH,
 	RDS_SET_TOTAL_BANDWIDTH,
 	RDS_SET_LIMIT_SPEED,
@@ -61,6 +65,7 @@ enum rds_setting_type {
 	RDS_TYPE_PORTS, // a list
 	RDS_TYPE_HOSTS,
 	RDS_TYPE_RELAYS, // conf/relays.h
+	RDS_TYPE_SHARE,  // 0.66: a part of one, as a number in thousandths
 };
 
 // Who takes a setting on its command line.

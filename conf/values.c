@@ -22,6 +22,24 @@ int rds_value_number(const char *text, int64_t least, int64_t most, int64_t *out
 	return 0;
 }
 
+int rds_value_share(const char *text, int64_t *out)
+{
+	size_t whole = strspn(text, "0123456789");
+	size_t decimals = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+	const char *end = text + whole + (text[whole] == '.' ? 1 + decimals : 0);
+	int64_t n = 0;
+	if (whole + decimals == 0 || decimals > 3 || whole > 3 || *end != '\0')
+		return -RDS_EINVAL;
+	for (size_t i = 0; i < whole; i++)
+		n = n * 10 + (text[i] - '0');
+	for (size_t i = 0; i < 3; i++)
+		n = n * 10 + (i < decimals ? text[whole + 1 + i] - '0' : 0);
+	if (n > 1000)
+		return -RDS_EINVAL;
+	*out = n;
+	return 0;
+}
+
 int rds_value_switch(const char *text, bool *out)
 {
 	static const char *const yes[] = {"y", "yes", "on", "true", "1"};

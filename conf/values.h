@@ -10,6 +10,9 @@
 int rds_value_number(const char *text, int64_t least, int64_t most, int64_t *out)
         __attribute__((warn_unused_result));
 
+// A part of one with up to three decimals ("0.66", "1", ".5"), in thousandths. 0 or -RDS_EINVAL.
+int rds_value_share(const char *text, int64_t *out) __attribute__((warn_unused_result));
+
 // Y/N, yes/no, on/off, true/false, 1/0, in any case. 0 or -RDS_EINVAL.
 int rds_value_switch(const char *text, bool *out) __attribute__((warn_unused_result));
 

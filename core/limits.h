@@ -56,6 +56,10 @@
 // The relay's first frame: a RequestRelay, whose token can run to kilobytes.
 #define RDS_RELAY_FRAME_MAX_BYTES (64 * 1024)
 
+// Read at once of a connection whose first message is awaited; what is behind it mostly stays in
+// the kernel until the session begins.
+#define RDS_RELAY_FIRST_READ_BYTES (16 * 1024)
+
 // A datagram of ours is far below this; a longer one from outside is dropped and counted.
 #define RDS_DATAGRAM_MAX_BYTES 2048
 
@@ -90,8 +94,38 @@
 #define RDS_RELAY_WAITING        20000
 #define RDS_RELAY_UUID_MAX_BYTES 128
 
+#define RDS_RELAY_WAITING_PER_IP 1000
+
+// WebSocket sides of sessions. Clients refuse frames and messages over these (section 2); a longer
+// TCP frame goes to them in parts. A fragmented message for a TCP side is held until it is whole;
+// clients send theirs in one piece.
+#define RDS_WS_CLIENT_FRAME_BYTES   (16 * 1024 * 1024)
+#define RDS_WS_CLIENT_MESSAGE_BYTES (64 * 1024 * 1024)
+#define RDS_RELAY_MESSAGE_MAX_BYTES (16 * 1024 * 1024)
+
 // Read at once from one side of a session; one such buffer a thread, not a session.
-#define RDS_PUMP_CHUNK_BYTES (256 * 1024)
+#define RDS_PUMP_CHUNK_BYTES (64 * 1024)
+
+// Pipes that a thread lends to sessions in bulk transfer while bytes are in them: two descriptors
+// each. Without one, bytes are copied.
+#define RDS_PIPES_PER_THREAD 256
+
+// A limited session may always save up so much: one segment or two.
+#define RDS_QUOTA_LEAST_BYTES 4096
+
+// Of a total limit, at least this part (1/n) is left to those who want more than they have.
+#define RDS_FAIR_LEAST_PART 16
+
+// Session uuids that the ID server has passed on, where the relay pairs no others: as many as are
+// held at least, 16 bytes each, and for how long. Clients that wait for each other do so for 30 s.
+#define RDS_ISSUED_SESSIONS 32768
+#define RDS_ISSUED_MS       60000
+
+// blocklist.txt and blacklist.txt.
+#define RDS_LIST_FILE_MAX_BYTES (4 * 1024 * 1024)
+
+// Sessions' threads: more than cores are of no use.
+#define RDS_RELAY_THREADS_MAX 64
 
 // Local addresses (and interfaces) that UDP answers leave from; a host has a handful, and the
 // whole of 127.0.0.0/8 in tests. Full: the kernel chooses the address.

@@ -55,7 +55,11 @@
 	X(UUID_EMPTY, "uuid-empty", "a relay request without a session uuid")                  \
 	X(UUID_TOO_LONG, "uuid-too-long", "a session uuid over its bound")                     \
 	X(PARTNER_MISSING, "partner-missing", "the other side of a session never came")        \
-	X(RELAY_FULL, "relay-full", "too many connections wait for their other side")
+	X(RELAY_FULL, "relay-full", "too many connections wait for their other side")          \
+	X(NOT_ISSUED, "not-issued", "a session that the ID server has not passed on")          \
+	X(BLOCKED, "blocked", "an address on blocklist.txt")                                   \
+	X(KICKED, "kicked", "the administrator has ended it")                                  \
+	X(DRAINING, "draining", "the relay takes no new sessions: it is about to stop")
 
 enum rds_reason {
 #define RDS_REASON_ENUM(id, name, text) RDS_WHY_##id,

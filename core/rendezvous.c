@@ -171,6 +171,13 @@ void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *
 	        rds_field_uint("not_logged_before", held_back));
 }
 
+void rendezvous_issue(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                      struct rds_view uuid)
+{
+	if (rules->host.issue != NULL && uuid.len > 0)
+		rules->host.issue(rules->host.ctx, in->now_ms, uuid);
+}
+
 bool rendezvous_may_answer(struct rds_rendezvous *rules, const struct rds_incoming *in)
 {
 	if (in->from->door != RDS_DOOR_UDP ||

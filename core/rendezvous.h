@@ -44,6 +44,8 @@ struct rds_host {
 	// As rds_store_set_state and rds_store_forget.
 	int (*set_state)(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket);
 	int (*forget)(void *ctx, struct rds_view id, uint64_t ticket);
+	// The uuid of a relayed session goes to one of its sides. NULL: of no interest.
+	void (*issue)(void *ctx, uint64_t now_ms, struct rds_view uuid);
 	struct rds_key_hooks keys;
 };
 

@@ -153,6 +153,7 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
 		rds_attempt_session(rds_ledger_find(rules->ledger, wait->attempt),
 		                    rds_get(said->uuid));
+		rendezvous_issue(rules, in, rds_get(said->uuid));
 		answer->socket_addr.size = 0;
 		answer->which_who = 0;
 		(void)rds_set(

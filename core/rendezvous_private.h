@@ -81,6 +81,10 @@ void rendezvous_send_to_peer(struct rds_rendezvous *rules, const struct rds_peer
 void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *in,
                        enum rds_reason why, struct rds_view id);
 
+// Tells the host of a relayed session's uuid that is about to be passed on.
+void rendezvous_issue(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                      struct rds_view uuid);
+
 // Whether in, a datagram, may be answered although its source is unproven: counts it.
 bool rendezvous_may_answer(struct rds_rendezvous *rules, const struct rds_incoming *in);
 

@@ -215,6 +215,7 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 		return;
 	}
 	note_passed_on(attempt, in, wait, RDS_ROUTE_RELAY);
+	rendezvous_issue(rules, in, rds_get(in->msg->member.request_relay.uuid));
 	rds_message msg = *in->msg;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, wait, addr));

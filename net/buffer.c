@@ -19,13 +19,18 @@ static void make_room(struct rds_buffer *buffer, size_t len)
 	buffer->bytes = rds_realloc(buffer->bytes, buffer->cap, 1);
 }
 
+uint8_t *rds_buffer_room(struct rds_buffer *buffer, size_t len)
+{
+	if (buffer->start + buffer->len + len > buffer->cap)
+		make_room(buffer, len);
+	return buffer->bytes + buffer->start + buffer->len;
+}
+
 void rds_buffer_add(struct rds_buffer *buffer, const uint8_t *bytes, size_t len)
 {
 	if (len == 0)
 		return;
-	if (buffer->start + buffer->len + len > buffer->cap)
-		make_room(buffer, len);
-	memcpy(buffer->bytes + buffer->start + buffer->len, bytes, len);
+	memcpy(rds_buffer_room(buffer, len), bytes, len);
 	buffer->len += len;
 }
 

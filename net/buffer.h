@@ -19,6 +19,9 @@ static inline const uint8_t *rds_buffer_data(const struct rds_buffer *buffer)
 	return buffer->bytes == NULL ? NULL : buffer->bytes + buffer->start;
 }
 
+// Room for len more bytes behind what is held; adding them to len makes them part of it.
+uint8_t *rds_buffer_room(struct rds_buffer *buffer, size_t len);
+
 // Appends a copy.
 void rds_buffer_add(struct rds_buffer *buffer, const uint8_t *bytes, size_t len);
 

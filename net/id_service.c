@@ -30,6 +30,10 @@ struct rds_id_service {
 	bool offers; // a secure channel, on the main port
 	unsigned keep_alive_sec;
 	struct rds_proxies proxies;
+	rds_hand_over_fn hand_over; // NULL: there is no relay here
+	void *hand_over_ctx;
+	rds_issue_fn on_issue; // NULL: nobody cares
+	void *on_issue_ctx;
 	struct rds_store *store;
 	struct rds_waker *store_waker;
 	struct rds_udp *udp;
@@ -109,6 +113,13 @@ static int store_row(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 	return rds_store_put(service->store, row, ticket);
 }
 
+static void issue(void *ctx, uint64_t now_ms, struct rds_view uuid)
+{
+	struct rds_id_service *service = ctx;
+	if (service->on_issue != NULL)
+		service->on_issue(service->on_issue_ctx, now_ms, uuid);
+}
+
 // What comes in.
 
 static void on_datagram(void *ctx, const struct rds_path *from, struct rds_view payload)
@@ -179,11 +190,6 @@ static void on_gone(void *ctx, struct rds_stream *stream)
 	rds_shares_leave(&service->shares, rds_stream_share(stream));
 }
 
-static bool is_trusted(const struct rds_id_service *service, const struct rds_ip *ip)
-{
-	return rds_cidrs_hold(service->proxies.trusted, service->proxies.n_trusted, ip);
-}
-
 // Whether there is room for one more from where it comes, made if need be.
 static bool enter(struct rds_id_service *service, struct rds_stream *stream)
 {
@@ -215,26 +221,46 @@ static void on_proxied(void *ctx, struct rds_stream *stream, bool known,
                        const struct rds_addr *client)
 {
 	struct rds_id_service *service = ctx;
-	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
+	if (!rds_proxies_trust(&service->proxies, &rds_stream_remote(stream)->ip))
 		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
 	else if (known)
 		set_client(service, stream, client);
 }
 
-// Headers in which a reverse proxy says whom it speaks for. The client's port is in none.
-static void on_request(void *ctx, struct rds_stream *stream, const struct rds_ws_request *request)
+static bool is_for_relay(const struct rds_ws_request *request)
+{
+	static const char path[] = "/ws/relay";
+	size_t len = sizeof path - 1;
+	return request->path.len >= len && memcmp(request->path.data, path, len) == 0 &&
+	       (request->path.len == len || request->path.data[len] == '/' ||
+	        request->path.data[len] == '?');
+}
+
+static bool on_request(void *ctx, struct rds_stream *stream, const struct rds_ws_request *request)
 {
 	struct rds_id_service *service = ctx;
 	struct rds_addr client = {.port = 0};
-	const struct rds_proxies *proxies = &service->proxies;
-	if (request->real_ip.len == 0 && request->forwarded_len == 0)
-		return;
-	if (!is_trusted(service, &rds_stream_remote(stream)->ip))
+	if (service->hand_over != NULL && is_for_relay(request))
+		return false;
+	switch (rds_proxies_client(
+	        &service->proxies, &rds_stream_remote(stream)->ip, request->real_ip,
+	        rds_view_of(request->forwarded_for, request->forwarded_len), &client.ip)) {
+	case RDS_FORWARDED_NOTHING:
+		break;
+	case RDS_FORWARDED_UNTRUSTED:
 		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
-	else if (rds_forwarded_client(rds_view_of(request->forwarded_for, request->forwarded_len),
-	                              proxies->trusted, proxies->n_trusted, &client.ip) ||
-	         rds_forwarded_client(request->real_ip, NULL, 0, &client.ip))
+		break;
+	case RDS_FORWARDED_CLIENT:
 		set_client(service, stream, &client);
+		break;
+	}
+	return true;
+}
+
+static void on_handed_over(void *ctx, struct rds_stream *stream, int fd, struct rds_buffer *early)
+{
+	struct rds_id_service *service = ctx;
+	service->hand_over(service->hand_over_ctx, fd, rds_stream_remote(stream), early);
 }
 
 static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
@@ -242,6 +268,7 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
 	                                                      .on_proxied = on_proxied,
 	                                                      .on_request = on_request,
+	                                                      .on_handed_over = on_handed_over,
 	                                                      .on_end = on_stream_end,
 	                                                      .on_gone = on_gone};
 	struct listener *listener = ctx;
@@ -254,7 +281,7 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	}
 	rds_stream_set_mark(stream, (int)listener->door);
 	if (listener->proxy_header)
-		rds_stream_expect_proxy(stream, is_trusted(service, &remote->ip));
+		rds_stream_expect_proxy(stream, rds_proxies_trust(&service->proxies, &remote->ip));
 	if (listener->door == RDS_DOOR_WEBSOCKET)
 		rds_stream_expect_websocket(stream, listener->sha1);
 	rds_table_insert(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
@@ -290,6 +317,7 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	                        .rename = rename_row,
 	                        .set_state = set_state,
 	                        .forget = forget_row,
+	                        .issue = issue,
 	                        .keys = *keys};
 	struct rds_udp_callbacks callbacks = {
 	        .ctx = service, .on_datagram = on_datagram, .on_dropped = on_dropped};
@@ -349,25 +377,16 @@ void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_
 	rds_udp_add(service->udp, fd, receive_bytes);
 }
 
-static bool has_proxy_header(const struct rds_id_service *service, int fd)
-{
-	struct rds_addr local;
-	if (rds_local_addr(fd, &local) != 0)
-		return false;
-	for (size_t i = 0; i < service->proxies.n_header_ports; i++)
-		if (service->proxies.header_ports[i] == local.port)
-			return true;
-	return false;
-}
-
 static void add_listener(struct rds_id_service *service, int fd, enum rds_door door,
                          rds_sha1_fn sha1)
 {
 	struct listener *listener = rds_calloc(1, sizeof *listener);
+	struct rds_addr local = {0};
 	listener->service = service;
 	listener->door = door;
 	listener->sha1 = sha1;
-	listener->proxy_header = has_proxy_header(service, fd);
+	(void)rds_local_addr(fd, &local);
+	listener->proxy_header = rds_proxies_expect_header(&service->proxies, local.port);
 	listener->acceptor = rds_acceptor_new(service->loop, fd, on_accept, listener);
 	service->listeners = rds_realloc(service->listeners, service->n_listeners + 1,
 	                                 sizeof(struct listener *));
@@ -387,6 +406,18 @@ void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sh
 struct rds_rendezvous *rds_id_service_rules(const struct rds_id_service *service)
 {
 	return service->rules;
+}
+
+void rds_id_service_on_issue(struct rds_id_service *service, rds_issue_fn fn, void *ctx)
+{
+	service->on_issue = fn;
+	service->on_issue_ctx = ctx;
+}
+
+void rds_id_service_hand_over(struct rds_id_service *service, rds_hand_over_fn fn, void *ctx)
+{
+	service->hand_over = fn;
+	service->hand_over_ctx = ctx;
 }
 
 int rds_id_service_backup(struct rds_id_service *service, const char *path, struct rds_error *err)

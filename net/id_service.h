@@ -6,16 +6,10 @@
 
 #include "core/rendezvous.h"
 #include "core/secure_hooks.h"
+#include "net/buffer.h"
 #include "net/loop.h"
+#include "net/proxy.h"
 #include "net/websocket.h"
-
-// Which proxies are believed, on behalf of whom.
-struct rds_proxies {
-	const struct rds_cidr *trusted; // borrows
-	size_t n_trusted;
-	const uint16_t *header_ports; // TCP ports where a PROXY header comes first; borrows
-	size_t n_header_ports;
-};
 
 struct rds_id_service;
 
@@ -38,6 +32,16 @@ int rds_id_service_open_store(struct rds_id_service *service, const char *path,
 void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_bytes);
 void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door);
 void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sha1_fn sha1);
+
+// Has WebSockets that ask for /ws/relay handed over to the relay in the same process (section 2):
+// fn takes the socket, and early with all that came on it from the opening request on.
+typedef void (*rds_hand_over_fn)(void *ctx, int fd, const struct rds_addr *remote,
+                                 struct rds_buffer *early);
+void rds_id_service_hand_over(struct rds_id_service *service, rds_hand_over_fn fn, void *ctx);
+
+// Has fn told of each relayed session's uuid that is passed on.
+typedef void (*rds_issue_fn)(void *ctx, uint64_t now_ms, struct rds_view uuid);
+void rds_id_service_on_issue(struct rds_id_service *service, rds_issue_fn fn, void *ctx);
 
 // For what the administrator asks; borrowed.
 struct rds_rendezvous *rds_id_service_rules(const struct rds_id_service *service);

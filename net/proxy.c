@@ -45,6 +45,33 @@ bool rds_forwarded_client(struct rds_view list, const struct rds_cidr *trusted, 
 	return false;
 }
 
+bool rds_proxies_trust(const struct rds_proxies *proxies, const struct rds_ip *ip)
+{
+	return rds_cidrs_hold(proxies->trusted, proxies->n_trusted, ip);
+}
+
+bool rds_proxies_expect_header(const struct rds_proxies *proxies, uint16_t port)
+{
+	for (size_t i = 0; i < proxies->n_header_ports; i++)
+		if (proxies->header_ports[i] == port)
+			return true;
+	return false;
+}
+
+enum rds_forwarded rds_proxies_client(const struct rds_proxies *proxies, const struct rds_ip *from,
+                                      struct rds_view real_ip, struct rds_view forwarded_for,
+                                      struct rds_ip *client)
+{
+	if (real_ip.len == 0 && forwarded_for.len == 0)
+		return RDS_FORWARDED_NOTHING;
+	if (!rds_proxies_trust(proxies, from))
+		return RDS_FORWARDED_UNTRUSTED;
+	bool known = rds_forwarded_client(forwarded_for, proxies->trusted, proxies->n_trusted,
+	                                  client) ||
+	             rds_forwarded_client(real_ip, NULL, 0, client);
+	return known ? RDS_FORWARDED_CLIENT : RDS_FORWARDED_NOTHING;
+}
+
 static const uint8_t v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 static const char v1_start[] = "PROXY ";
 

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT
-#include "net/pump.h"
+#include "net/pump_private.h"
 
 #include "core/alloc.h"
 #include "core/limits.h"
 
-#include <errno.h>
-#include <event2/event.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-// A peer that vanished is found within about a minute (section 9 point 5).
+// A peer that vanished is found within about a minute (section 9 point 5): by keepalive where
+// nothing is on its way to it, else by looking at what TCP knows. TCP_USER_TIMEOUT would also cut
+// off a live side that merely doesn't read: it answers each of the kernel's probes, but those get
+// as rare as one in two minutes.
 #define KEEPALIVE_IDLE_SEC     30
 #define KEEPALIVE_INTERVAL_SEC 10
 #define KEEPALIVE_PROBES       3
 
-// How often a session is looked at, and for how long bytes may go without any acknowledgement.
-// TCP_USER_TIMEOUT would also cut off a live side that merely doesn't read: it does answer the
-// kernel's probes, which get as rare as one in two minutes.
-#define LOOK_MS        30000
-#define UNACKED_MAX_MS 150000
+// Each session is looked at once in LOOKS seconds; a side that has acknowledged nothing for
+// SILENT_MS, least of all what was sent to it ANSWER_MS ago or before, is gone.
+#define LOOKS     15
+#define SILENT_MS 45000
+#define ANSWER_MS 5000
 
 // A side whose partner is gone may still talk. Closing its socket then, with bytes unread, would
 // destroy what is on its way to it: so it is looked at this often until all has arrived there,
@@ -32,38 +32,15 @@
 #define LINGER_LOOK_MS 200
 #define LINGER_MS      10000
 
-// One side's socket, and the bytes from it that the other side hasn't taken.
-struct side {
-	struct rds_pump *pump;
-	int fd;
-	struct event *readable;
-	struct event *writable;
-	struct rds_buffer held; // read from fd, not yet written to the other
-	bool eof;               // nothing more will be read from fd
-	bool discard;           // the other side is gone: what is read from fd is thrown away
-	bool done;              // all that was read has been passed on, or can't be
-	uint64_t bytes;         // passed on
-};
+// How often those are looked at that wait for something which no event tells.
+#define WATCH_MS 20
 
-struct rds_pump {
-	struct rds_loop *loop;
-	struct side sides[2];
-	struct event *look;
-	uint64_t started_ms;
-	uint64_t active_ms;
-	bool lingers; // both directions are done, one socket isn't
-	int ended_by;
-	enum rds_reason why;
-	rds_pump_end_fn on_end;
-	void *ctx;
-};
+// Bytes stay in a pipe so long while the other side takes none.
+#define STALL_MS 100
 
-static struct side *other_of(struct side *side)
-{
-	return &side->pump->sides[side == &side->pump->sides[0]];
-}
+#define TELL_MS 100
 
-static void note_end(struct side *side, enum rds_reason why)
+void pump_note_end(struct side *side, enum rds_reason why)
 {
 	struct rds_pump *pump = side->pump;
 	if (pump->why != RDS_WHY_NONE)
@@ -72,95 +49,135 @@ static void note_end(struct side *side, enum rds_reason why)
 	pump->ended_by = side == &pump->sides[1];
 }
 
-void rds_pump_free(struct rds_pump *pump)
+static void drop_pipe(struct side *side)
 {
-	if (pump == NULL)
-		return;
-	for (int i = 0; i < 2; i++) {
-		struct side *side = &pump->sides[i];
-		event_free(side->readable);
-		event_free(side->writable);
-		(void)close(side->fd);
-		rds_buffer_clear(&side->held);
-	}
-	event_free(pump->look);
+	if (side->pipe != NULL)
+		rds_pipes_return(&side->pump->pumps->pipes, side->pipe, side->piped == 0);
+	side->pipe = NULL;
+	side->piped = 0;
+}
+
+void pump_break_direction(struct side *side)
+{
+	rds_buffer_clear(&side->held);
+	drop_pipe(side);
+	side->discard = true;
+	side->done = true;
+}
+
+void pump_take_error(struct side *side, enum rds_reason why)
+{
+	pump_note_end(side, why);
+	side->eof = true;
+	pump_break_direction(other_of(side));
+}
+
+static void ring_add(struct rds_pump *pump)
+{
+	struct rds_pumps *pumps = pump->pumps;
+	struct rds_pump *oldest = pumps->oldest;
+	pump->next = oldest == NULL ? pump : oldest;
+	pump->previous = oldest == NULL ? pump : oldest->previous;
+	pump->next->previous = pump;
+	pump->previous->next = pump;
+	if (oldest == NULL)
+		pumps->oldest = pump;
+	pumps->n++;
+}
+
+static void ring_remove(struct rds_pump *pump)
+{
+	struct rds_pumps *pumps = pump->pumps;
+	pump->previous->next = pump->next;
+	pump->next->previous = pump->previous;
+	if (pumps->oldest == pump)
+		pumps->oldest = pump->next == pump ? NULL : pump->next;
+	pumps->n--;
+}
+
+static void side_clear(struct side *side)
+{
+	(void)event_del(&side->readable);
+	(void)event_del(&side->writable);
+	(void)close(side->fd);
+	drop_pipe(side);
+	rds_buffer_clear(&side->held);
+	if (side->code != NULL)
+		rds_transcoder_clear(side->code);
+	free(side->code);
+}
+
+static void unwatch(struct rds_pump *pump)
+{
+	struct rds_pump **at = &pump->pumps->watched;
+	while (pump->watched && *at != pump)
+		at = &(*at)->next_watched;
+	if (pump->watched)
+		*at = pump->next_watched;
+	pump->watched = false;
+}
+
+static void pump_free(struct rds_pump *pump)
+{
+	side_clear(&pump->sides[0]);
+	side_clear(&pump->sides[1]);
+	unwatch(pump);
+	ring_remove(pump);
 	free(pump);
 }
 
 static void finish(struct rds_pump *pump)
 {
-	struct rds_pump_result result = {
-	        .bytes = {pump->sides[0].bytes, pump->sides[1].bytes},
-	        .lasted_ms = rds_loop_now_ms(pump->loop) - pump->started_ms,
-	        .ended_by = pump->ended_by,
-	        .why = pump->why,
-	};
-	pump->on_end(pump->ctx, pump, &result);
-	rds_pump_free(pump);
+	struct rds_pumps *pumps = pump->pumps;
+	struct rds_session *session = pump->session;
+	uint64_t now_ms = rds_loop_now_ms(pumps->loop);
+	pump_close_window(pump, now_ms, true);
+	session->result = (struct rds_pump_result){.lasted_ms = now_ms - pump->started_ms,
+	                                           .ended_by = pump->ended_by,
+	                                           .why = pump->why};
+	pump_free(pump);
+	pumps->on_end(pumps->ctx, session);
+}
+
+void pump_watch(struct rds_pump *pump)
+{
+	static const struct timeval period = {.tv_usec = WATCH_MS * 1000};
+	struct rds_pumps *pumps = pump->pumps;
+	if (pump->watched)
+		return;
+	if (pumps->watched == NULL)
+		(void)event_add(pumps->watch, &period);
+	pump->watched = true;
+	pump->next_watched = pumps->watched;
+	pumps->watched = pump;
 }
 
 // Once all that came from side has been passed on, the other side is told of its end.
 static void pass_end_on(struct side *side)
 {
-	if (!side->eof || side->held.len > 0 || side->done)
+	if ((!side->eof && !side->discard) || side->done || holds_bytes(side))
 		return;
 	side->done = true;
 	(void)shutdown(other_of(side)->fd, SHUT_WR);
 }
 
-// What comes from side can't be passed on any more: it is read and thrown away.
-static void break_direction(struct side *side)
+static void set_event(struct event *event, bool *is_on, bool on)
 {
-	rds_buffer_clear(&side->held);
-	side->discard = true;
-	side->done = true;
-}
-
-// Writes bytes from side to the other; how many it took. A broken other side ends the direction.
-static size_t pass_on(struct side *side, const uint8_t *bytes, size_t len)
-{
-	struct side *to = other_of(side);
-	size_t sent = 0;
-	while (sent < len) {
-		ssize_t n = send(to->fd, bytes + sent, len - sent, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-			note_end(to, RDS_WHY_RESET);
-			break_direction(side);
-			return len;
-		}
-		if (n < 0)
-			break;
-		sent += (size_t)n;
-	}
-	side->bytes += sent;
-	return sent;
+	if (*is_on == on)
+		return;
+	*is_on = on;
+	if (on)
+		(void)event_add(event, NULL);
+	else
+		(void)event_del(event);
 }
 
 // Asks for the events that the state of this direction needs.
 static void await(struct side *side)
 {
-	bool holds = side->held.len > 0;
-	if (!side->eof && !holds)
-		(void)event_add(side->readable, NULL);
-	else
-		(void)event_del(side->readable);
-	if (holds)
-		(void)event_add(other_of(side)->writable, NULL);
-	else
-		(void)event_del(other_of(side)->writable);
-}
-
-static bool is_lingering(const struct rds_pump *pump)
-{
-	return pump->sides[0].done && pump->sides[1].done;
-}
-
-static void look_every(struct rds_pump *pump, unsigned ms)
-{
-	struct timeval period = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
-	(void)event_add(pump->look, &period);
+	bool holds = holds_bytes(side);
+	set_event(&side->readable, &side->reading, !side->eof && !holds && !side->pump->throttled);
+	set_event(&other_of(side)->writable, &other_of(side)->writing, holds);
 }
 
 static bool is_over(const struct rds_pump *pump)
@@ -169,86 +186,99 @@ static bool is_over(const struct rds_pump *pump)
 	       pump->sides[1].eof;
 }
 
-// After each handler; frees the pump if nothing is left to do.
-static void settle(struct side *side)
+// After each handler. true: nothing was left to do, and the pump is gone.
+static bool settle(struct rds_pump *pump)
 {
-	struct rds_pump *pump = side->pump;
-	pass_end_on(side);
+	pass_end_on(&pump->sides[0]);
+	pass_end_on(&pump->sides[1]);
 	if (is_over(pump)) {
 		finish(pump);
-		return;
+		return true;
 	}
-	await(side);
-	if (is_lingering(pump) && !pump->lingers) {
-		pump->lingers = true;
-		pump->active_ms = rds_loop_now_ms(pump->loop);
-		look_every(pump, LINGER_LOOK_MS);
+	await(&pump->sides[0]);
+	await(&pump->sides[1]);
+	if (pump->sides[0].done && pump->sides[1].done && pump->linger_ms == 0) {
+		pump->linger_ms = pump->look_ms = rds_loop_now_ms(pump->pumps->loop);
+		pump_watch(pump);
 	}
-}
-
-// The socket itself is broken: nothing can be written to it either.
-static void take_error(struct side *side)
-{
-	note_end(side, RDS_WHY_RESET);
-	side->eof = true;
-	break_direction(other_of(side));
-	await(other_of(side));
+	return false;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
+	(void)fd;
 	(void)what;
 	struct side *side = arg;
-	uint8_t *scratch = rds_loop_scratch(side->pump->loop);
-	ssize_t n = recv(fd, scratch, RDS_PUMP_CHUNK_BYTES, 0);
-	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
-		return;
-	if (!side->discard)
-		side->pump->active_ms = rds_loop_now_ms(side->pump->loop);
-	if (n > 0 && !side->discard) {
-		size_t sent = pass_on(side, scratch, (size_t)n);
-		if (!side->discard)
-			rds_buffer_add(&side->held, scratch + sent, (size_t)n - sent);
-	} else if (n == 0) {
-		note_end(side, RDS_WHY_EOF);
-		side->eof = true;
-	} else if (n < 0) {
-		take_error(side);
-	}
-	settle(side);
+	pump_read(side);
+	(void)settle(side->pump);
 }
 
-// There is room on a side again: the other one's bytes go on.
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	struct side *side = other_of(arg);
-	if (side->held.len > 0) {
-		size_t sent = pass_on(side, rds_buffer_data(&side->held), side->held.len);
-		side->pump->active_ms = rds_loop_now_ms(side->pump->loop);
-		if (side->held.len > 0)
-			rds_buffer_drop(&side->held, sent);
-	}
-	settle(side);
+	struct side *side = arg;
+	pump_push(other_of(side));
+	(void)settle(side->pump);
 }
 
 // What TCP knows and no event tells: a side that was read to its end, or whose bytes are held,
 // has no event on which its breaking would show.
-static void look_at(struct side *side)
+static void look_at_side(struct side *side)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof info;
 	if (getsockopt(side->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
 		return;
-	bool silent = info.tcpi_unacked > 0 && info.tcpi_last_ack_recv > UNACKED_MAX_MS;
+	bool silent = info.tcpi_unacked > 0 && info.tcpi_last_ack_recv > SILENT_MS &&
+	              info.tcpi_last_data_sent > ANSWER_MS &&
+	              info.tcpi_last_ack_recv > info.tcpi_last_data_sent;
 	if (info.tcpi_state != TCP_CLOSE && !silent)
 		return;
-	note_end(side, RDS_WHY_RESET);
-	break_direction(other_of(side));
+	pump_note_end(side, RDS_WHY_RESET);
+	pump_break_direction(other_of(side));
 	// Bytes from it that are still to be read, or held, go on; else it is over.
-	if (side->held.len == 0 && (silent || side->eof))
+	if (!holds_bytes(side) && (silent || side->eof))
 		side->eof = true;
+}
+
+// On for too long with more than its share of what one session may use.
+static void look_for_downgrade(struct rds_pump *pump, uint64_t now_ms)
+{
+	const struct rds_pump_limits *limits = pump->pumps->limits;
+	struct rds_meter *meter = &pump->session->meter;
+	uint64_t ms = now_ms - pump->started_ms;
+	uint64_t bytes = meter->bytes[0] + meter->bytes[1];
+	uint64_t per_mille = limits->downgrade_per_mille;
+	if (per_mille > 0 && limits->single > 0 && ms > limits->downgrade_after_ms &&
+	    bytes / (ms / 1000 + 1) > limits->single / 1000 * per_mille)
+		meter->slow = true;
+}
+
+// Every now and then: is anybody still there, and does anything still happen?
+static void look_at(struct rds_pump *pump)
+{
+	uint64_t now_ms = rds_loop_now_ms(pump->pumps->loop);
+	if (now_ms - pump->active_ms >= pump->pumps->limits->idle_ms) {
+		pump->why = pump->why == RDS_WHY_NONE ? RDS_WHY_IDLE : pump->why;
+		finish(pump);
+		return;
+	}
+	look_for_downgrade(pump, now_ms);
+	look_at_side(&pump->sides[0]);
+	look_at_side(&pump->sides[1]);
+	(void)settle(pump);
+}
+
+// Once a second: those whose turn it is.
+static void on_look(void *ctx)
+{
+	struct rds_pumps *pumps = ctx;
+	for (size_t i = (pumps->n + LOOKS - 1) / LOOKS; i > 0 && pumps->oldest != NULL; i--) {
+		struct rds_pump *pump = pumps->oldest;
+		pumps->oldest = pump->next;
+		look_at(pump);
+	}
 }
 
 // Whether all that was sent to a side has arrived there.
@@ -258,31 +288,87 @@ static bool has_arrived(const struct side *side)
 	return side->eof || ioctl(side->fd, SIOCOUTQ, &unsent) != 0 || unsent == 0;
 }
 
-// Every now and then: is anybody still there, and does anything still happen?
-static void on_look(evutil_socket_t fd, short what, void *arg)
+// true: it is gone.
+static bool look_at_lingering(struct rds_pump *pump, uint64_t now_ms)
+{
+	if (pump->linger_ms == 0 || now_ms - pump->look_ms < LINGER_LOOK_MS)
+		return false;
+	pump->look_ms = now_ms;
+	bool over = now_ms - pump->linger_ms >= LINGER_MS ||
+	            (has_arrived(&pump->sides[0]) && has_arrived(&pump->sides[1]));
+	if (over)
+		finish(pump);
+	return over;
+}
+
+static bool is_stalled(const struct side *side, uint64_t now_ms)
+{
+	return side->piped > 0 && now_ms - side->piped_ms >= STALL_MS;
+}
+
+static void look_at_watched(struct rds_pump *pump, uint64_t now_ms)
+{
+	if (look_at_lingering(pump, now_ms))
+		return;
+	for (int i = 0; i < 2; i++)
+		if (is_stalled(&pump->sides[i], now_ms))
+			pump_spill(&pump->sides[i]);
+	if (pump->throttled && pump_quota(pump) > 0)
+		pump->throttled = false;
+	if (pump->throttled || pump->linger_ms != 0 || pump->sides[0].piped > 0 ||
+	    pump->sides[1].piped > 0)
+		pump_watch(pump);
+	await(&pump->sides[0]);
+	await(&pump->sides[1]);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	struct rds_pump *pump = arg;
-	uint64_t quiet_ms = rds_loop_now_ms(pump->loop) - pump->active_ms;
-	if (quiet_ms >= RDS_RELAY_IDLE_MS) {
-		pump->why = pump->why == RDS_WHY_NONE ? RDS_WHY_IDLE : pump->why;
-		finish(pump);
-		return;
+	struct rds_pumps *pumps = arg;
+	uint64_t now_ms = rds_loop_now_ms(pumps->loop);
+	struct rds_pump *next = pumps->watched;
+	pumps->watched = NULL;
+	for (struct rds_pump *pump; (pump = next) != NULL;) {
+		next = pump->next_watched;
+		pump->watched = false;
+		look_at_watched(pump, now_ms);
 	}
-	look_at(&pump->sides[0]);
-	look_at(&pump->sides[1]);
-	if (pump->lingers && (quiet_ms >= LINGER_MS ||
-	                      (has_arrived(&pump->sides[0]) && has_arrived(&pump->sides[1])))) {
-		finish(pump);
-		return;
-	}
-	pass_end_on(&pump->sides[0]);
-	await(&pump->sides[0]);
-	settle(&pump->sides[1]);
 }
 
-static void set_options(int fd)
+void rds_pumps_look_for_kicked(struct rds_pumps *pumps)
+{
+	struct rds_pump *pump = pumps->oldest;
+	for (size_t i = pumps->n; i > 0; i--) {
+		struct rds_pump *next = pump->next;
+		if (pump->session->meter.kicked) {
+			pump->why = RDS_WHY_KICKED;
+			pump->ended_by = -1;
+			finish(pump);
+		}
+		pump = next;
+	}
+}
+
+// Where there is a total limit: what everybody did since the last time.
+static void on_tell(void *ctx)
+{
+	struct rds_pumps *pumps = ctx;
+	uint64_t free_bytes = 0;
+	uint64_t held_back = 0;
+	struct rds_pump *pump = pumps->oldest;
+	for (size_t i = pumps->limits->total == 0 ? 0 : pumps->n; i > 0; i--, pump = pump->next) {
+		held_back += pump->held_back;
+		free_bytes += pump->held_back ? 0 : pump->demand_bytes;
+		pump->held_back = pump->throttled;
+		pump->demand_bytes = 0;
+	}
+	pumps->demand.free_bytes = free_bytes;
+	pumps->demand.held_back = held_back;
+}
+
+void rds_pump_set_options(int fd)
 {
 	static const struct {
 		int level, name, value;
@@ -298,38 +384,69 @@ static void set_options(int fd)
 		                 sizeof options[i].value);
 }
 
-static struct event *event_for(struct rds_pump *pump, int fd, short what, event_callback_fn fn,
-                               void *arg)
+static void side_init(struct side *side, struct rds_pump *pump, const struct rds_pump_side *in,
+                      const struct rds_pump_side *other)
 {
-	struct event *event = event_new(rds_loop_base(pump->loop), fd, what, fn, arg);
-	if (event == NULL)
+	struct event_base *base = rds_loop_base(pump->pumps->loop);
+	side->pump = pump;
+	side->fd = in->fd;
+	if (event_assign(&side->readable, base, in->fd, EV_READ | EV_PERSIST, on_readable, side) != 0 ||
+	    event_assign(&side->writable, base, in->fd, EV_WRITE | EV_PERSIST, on_writable, side) != 0)
 		abort();
-	return event;
+	if (!in->websocket && !other->websocket)
+		return;
+	side->code = rds_calloc(1, sizeof *side->code);
+	rds_transcoder_init(side->code, in->websocket, other->websocket);
 }
 
-struct rds_pump *rds_pump_new(struct rds_loop *loop, struct rds_pump_side sides[2],
-                              rds_pump_end_fn on_end, void *ctx)
+void rds_pumps_add(struct rds_pumps *pumps, struct rds_session *session)
 {
 	struct rds_pump *pump = rds_calloc(1, sizeof *pump);
-	pump->loop = loop;
-	pump->on_end = on_end;
-	pump->ctx = ctx;
-	pump->started_ms = pump->active_ms = rds_loop_now_ms(loop);
+	struct rds_pump_side *in = session->sides;
+	pump->pumps = pumps;
+	pump->session = session;
+	pump->started_ms = pump->active_ms = pump->window_ms = rds_loop_now_ms(pumps->loop);
 	pump->ended_by = -1;
-	pump->look = event_for(pump, -1, EV_PERSIST, on_look, pump);
-	for (int i = 0; i < 2; i++) {
-		struct side *side = &pump->sides[i];
-		side->pump = pump;
-		side->fd = sides[i].fd;
-		side->held = sides[i].early;
-		sides[i] = (struct rds_pump_side){.fd = -1};
-		set_options(side->fd);
-		side->readable = event_for(pump, side->fd, EV_READ | EV_PERSIST, on_readable, side);
-		side->writable =
-		        event_for(pump, side->fd, EV_WRITE | EV_PERSIST, on_writable, side);
-	}
-	await(&pump->sides[0]);
-	await(&pump->sides[1]);
-	look_every(pump, LOOK_MS);
-	return pump;
+	ring_add(pump);
+	side_init(&pump->sides[0], pump, &in[0], &in[1]);
+	side_init(&pump->sides[1], pump, &in[1], &in[0]);
+	pump_take_early(&pump->sides[0], in[0].early);
+	pump_take_early(&pump->sides[1], in[1].early);
+	in[0] = in[1] = (struct rds_pump_side){.fd = -1};
+	(void)settle(pump);
+}
+
+struct rds_pumps *rds_pumps_new(struct rds_loop *loop, const struct rds_pump_limits *limits,
+                                rds_pump_end_fn on_end, void *ctx)
+{
+	struct rds_pumps *pumps = rds_calloc(1, sizeof *pumps);
+	pumps->loop = loop;
+	pumps->limits = limits;
+	pumps->on_end = on_end;
+	pumps->ctx = ctx;
+	pumps->watch = event_new(rds_loop_base(loop), -1, 0, on_watch, pumps);
+	if (pumps->watch == NULL)
+		abort();
+	pumps->look = rds_timer_every(loop, 1000, on_look, pumps);
+	pumps->tell = rds_timer_every(loop, TELL_MS, on_tell, pumps);
+	return pumps;
+}
+
+void rds_pumps_free(struct rds_pumps *pumps)
+{
+	if (pumps == NULL)
+		return;
+	while (pumps->oldest != NULL)
+		pump_free(pumps->oldest);
+	event_free(pumps->watch);
+	rds_timer_free(pumps->look);
+	rds_timer_free(pumps->tell);
+	rds_pipes_clear(&pumps->pipes);
+	rds_buffer_clear(&pumps->out);
+	free(pumps);
+}
+
+const struct rds_pumps_demand *rds_pumps_demand(const struct rds_pumps *pumps)
+{
+	return &pumps->demand;
 }

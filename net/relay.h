@@ -1,25 +1,63 @@
 // SPDX-License-Identifier: MIT
 // The relay (protocol.md section 9): reads each connection's first message, brings the two
-// sides of a session together, and lets the pump carry their bytes.
+// sides of a session together, and hands them to the threads that carry their bytes.
 #ifndef RDS_NET_RELAY_H
 #define RDS_NET_RELAY_H
 
 #include "core/key_hooks.h"
 #include "core/reason.h"
 #include "core/table.h"
-#include "net/loop.h"
+#include "net/crew.h"
+#include "net/proxy.h"
+#include "net/websocket.h"
 
 struct rds_relay;
 
-// keys is copied; its ctx must outlive the relay.
-struct rds_relay *rds_relay_new(struct rds_loop *loop, const struct rds_seed *seed,
-                                const struct rds_key_hooks *keys);
+// What addresses are listed for; borrows.
+struct rds_relay_lists {
+	const struct rds_cidr *blocked;
+	size_t n_blocked;
+	const struct rds_cidr *slow; // on the slow lane
+	size_t n_slow;
+};
+
+struct rds_relay_config {
+	struct rds_seed seed;
+	struct rds_key_hooks keys; // its ctx must outlive the relay
+	struct rds_proxies proxies;
+	rds_sha1_fn sha1;
+	unsigned threads;
+	// Whether the ID server has passed this session uuid on; NULL: whoever meets is paired.
+	bool (*issued)(void *ctx, struct rds_view uuid);
+	void *issued_ctx;
+};
+
+// Copies config; what it points to stays borrowed. -RDS_ESYS.
+int rds_relay_new(struct rds_loop *loop, const struct rds_relay_config *config,
+                  struct rds_relay **out, struct rds_error *err)
+        __attribute__((warn_unused_result));
 
 // Closes everything at once.
 void rds_relay_free(struct rds_relay *relay);
 
-// Adds a listening TCP socket; takes fd.
-void rds_relay_add_listener(struct rds_relay *relay, int fd);
+// Adds a listening TCP socket, or a bound UDP one for NAT tests; takes fd.
+void rds_relay_add_tcp(struct rds_relay *relay, int fd);
+void rds_relay_add_websocket(struct rds_relay *relay, int fd);
+void rds_relay_add_udp(struct rds_relay *relay, int fd);
+
+// Takes a WebSocket connection that came in elsewhere, and early with its first bytes, the opening
+// request's first. An rds_hand_over_fn.
+void rds_relay_take_websocket(void *relay, int fd, const struct rds_addr *remote,
+                              struct rds_buffer *early);
+
+// For connections and sessions from now on; running sessions from blocked addresses end.
+void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *lists);
+
+// Of running sessions, too; share is worked out from total.
+struct rds_pump_limits *rds_relay_limits(struct rds_relay *relay);
+
+// Takes nobody new any more, and lets those go who wait; running sessions go on.
+void rds_relay_drain(struct rds_relay *relay);
 
 struct rds_relay_status {
 	size_t handshakes; // first message not in yet
@@ -27,8 +65,31 @@ struct rds_relay_status {
 	size_t sessions;
 	uint64_t sessions_ended;
 	uint64_t bytes; // of ended sessions
+	bool draining;
 	struct rds_counters counters;
 };
 void rds_relay_status(const struct rds_relay *relay, struct rds_relay_status *out);
+
+// A running session, as it is shown.
+struct rds_relay_session {
+	uint64_t id;
+	const char *uuid; // its short form
+	const char *transport;
+	struct rds_addr remotes[2];
+	uint64_t bytes[2];
+	uint64_t lasted_ms;
+	uint64_t idle_ms;
+	uint64_t peak;    // bytes a second, as the next two
+	uint64_t average;
+	uint64_t current;
+	bool slow;
+};
+
+// The running sessions one after the other, newest first: *at = 0 to start; false ends.
+bool rds_relay_next_session(const struct rds_relay *relay, uint64_t *at,
+                            struct rds_relay_session *out);
+
+// Ends a session. false: there is none with that id.
+bool rds_relay_kick(struct rds_relay *relay, uint64_t id);
 
 #endif

@@ -35,7 +35,8 @@ void rds_stream_free(struct rds_stream *stream)
 		return;
 	event_free(stream->readable);
 	event_free(stream->writable);
-	(void)close(stream->fd);
+	if (stream->fd >= 0)
+		(void)close(stream->fd);
 	if (stream->channel != NULL)
 		stream->hooks->free(stream->channel);
 	rds_ws_free(stream->ws);
@@ -250,6 +251,17 @@ void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
 	write_out(stream);
 	if (stream->out.len > 0 || stream->state != STREAM_OPEN)
 		settle_soon(stream);
+}
+
+int stream_give_away(struct rds_stream *stream)
+{
+	int fd = stream->fd;
+	(void)event_del(stream->readable);
+	(void)event_del(stream->writable);
+	stream->fd = -1;
+	stream->told = true;
+	die(stream, RDS_WHY_NONE);
+	return fd;
 }
 
 void rds_stream_close(struct rds_stream *stream, enum rds_reason why)

@@ -8,6 +8,7 @@
 #include "core/reason.h"
 #include "core/secure_hooks.h"
 #include "core/shares.h"
+#include "net/buffer.h"
 #include "net/loop.h"
 #include "net/websocket.h"
 
@@ -20,10 +21,14 @@ struct rds_stream_callbacks {
 	// A PROXY header has come and been taken off; known: it names the client.
 	void (*on_proxied)(void *ctx, struct rds_stream *stream, bool known,
 	                   const struct rds_addr *client);
-	// A WebSocket's opening request has come, and is about to be accepted; NULL: of no
-	// interest.
-	void (*on_request)(void *ctx, struct rds_stream *stream,
+	// A WebSocket's opening request has come, and is about to be accepted; false: hand it
+	// over. NULL: of no interest.
+	bool (*on_request)(void *ctx, struct rds_stream *stream,
 	                   const struct rds_ws_request *request);
+	// Takes the socket, and early with all that came on it from the opening request on. The
+	// stream ends without on_end.
+	void (*on_handed_over)(void *ctx, struct rds_stream *stream, int fd,
+	                       struct rds_buffer *early);
 	// No payload will come any more. Called once, never from inside another call into the
 	// stream, which stays for as long as its last bytes take to go out.
 	void (*on_end)(void *ctx, struct rds_stream *stream, enum rds_reason why);

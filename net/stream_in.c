@@ -104,8 +104,16 @@ static void open_websocket(struct rds_stream *stream, const struct rds_ws_reques
 	rds_buffer_add(&stream->out, (const uint8_t *)answer, strlen(answer));
 	stream->ws = rds_ws_new(RDS_ONLINE_FRAME_MAX_BYTES, &callbacks);
 	stream->sha1 = NULL;
-	if (stream->callbacks->on_request != NULL)
-		stream->callbacks->on_request(stream->ctx, stream, request);
+}
+
+// Somebody else's business: the socket goes, and with it what was read; the rest is freed once its
+// handler has returned.
+static void hand_over(struct rds_stream *stream)
+{
+	struct rds_buffer early = stream->in;
+	int fd = stream_give_away(stream);
+	stream->in = (struct rds_buffer){0};
+	stream->callbacks->on_handed_over(stream->ctx, stream, fd, &early);
 }
 
 static void take_request_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
@@ -123,6 +131,13 @@ static void take_request_bytes(struct rds_stream *stream, const uint8_t *bytes, 
 		rds_stream_close(stream, RDS_WHY_MALFORMED);
 		return;
 	}
+	if (stream->callbacks->on_request != NULL &&
+	    !stream->callbacks->on_request(stream->ctx, stream, &request)) {
+		hand_over(stream);
+		return;
+	}
+	if (stream->state != STREAM_OPEN)
+		return;
 	open_websocket(stream, &request);
 	rds_buffer_drop(&stream->in, (size_t)used);
 	// A hasty client's first messages may be here already.

@@ -55,4 +55,7 @@ struct rds_stream {
 // waits in `in`, and `more` says whether that holds whole frames.
 void stream_take_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len);
 
+// stream.c: the socket is no longer the stream's, which dies without a word.
+int stream_give_away(struct rds_stream *stream);
+
 #endif

@@ -444,18 +444,18 @@ def test_hbbs_and_hbbr_by_port(lab: Lab, is_file: bool) -> None:
     (here / ".env").write_text("".join(f"{name}={value}\n" for name, value in told.items()) if is_file else "")
     for name in ("hbbs", "hbbr"):
         start_as(lab, name, here, env={} if is_file else told, bare=True, **place.for_role())
-    assert open_ports(place) == [-1, 0, 1, 2]
+    assert open_ports(place) == [-1, 0, 1, 2, 3]
     lab.registered(Target(*place, ""))
 
 
 @pytest.mark.parametrize("name", ["hbbr", "relay"])
 @pytest.mark.parametrize("flag", ["-p{}", "-p {}", "-p={}", "--relay-port {}"])
 def test_relay_listens_on_p(lab: Lab, name: str, flag: str) -> None:
-    """-p M of a relay makes it listen on M, and nowhere else."""
+    """-p M of a relay makes it listen on M and M + 2, and nowhere else."""
     place = free_place()
     args = ("--bind", place.host, *flag.format(place.port).split())
     start_as(lab, name, lab.directory(), *args, bare=True, **place.for_role())
-    assert open_ports(place) == [0]
+    assert open_ports(place) == [0, 2]
 
 
 def test_hbbr_port(lab: Lab) -> None:
@@ -463,12 +463,13 @@ def test_hbbr_port(lab: Lab) -> None:
     place = free_place()
     args = ("--bind", place.host, "--port", str(place.port))
     start_as(lab, "hbbr", lab.directory(), *args, bare=True, **place.for_role())
-    assert open_ports(place) == [0]
+    assert open_ports(place) == [0, 2]
 
 
 def test_ports_that_are_off(lab: Lab) -> None:
     """A port that is off isn't listened on; the others are."""
-    server = lab.server("serve", "--nat-port", "off", "--websocket-port", "off")
+    off = [word for name in ("nat-port", "websocket-port", "relay-websocket-port") for word in (f"--{name}", "off")]
+    server = lab.server("serve", *off)
     assert open_ports(Place(server.host, server.port)) == [0, 1]
 
 
@@ -610,21 +611,23 @@ def test_rust_log_holds(lab: Lab) -> None:
 # --- settings of old unit files ---------------------------------------------------------------------------------------
 
 
-LATER = {
+OLD = {
     "single-bandwidth": "16",
     "total-bandwidth": "100",
     "limit-speed": "4",
     "downgrade-threshold": "0.66",
     "downgrade-start-check": "1800",
+}
+IDLE = {
     "test-hbbs": "127.0.0.1:21116",
     "max-database-connections": "5",
 }
 
 
-@pytest.mark.parametrize("name, value", LATER.items())
+@pytest.mark.parametrize("name, value", IDLE.items())
 @pytest.mark.parametrize("place", PLACES)
 def test_settings_without_effect(lab: Lab, name: str, value: str, place: str) -> None:
-    """A setting that has no effect yet is named in a warning, and the start goes on."""
+    """A setting that has no effect is named in a warning, and the start goes on."""
     layers = Layers(lab.tmp_path)
     PLACES[place](layers, name, value)
     server = start_as(lab, "serve", layers.here, *layers.args, env=layers.env)
@@ -633,23 +636,17 @@ def test_settings_without_effect(lab: Lab, name: str, value: str, place: str) ->
 
 @pytest.mark.parametrize("name", ["hbbs", "hbbr"])
 def test_old_environment(lab: Lab, name: str) -> None:
-    """The whole environment that hbbs and hbbr know starts them as ever, each name with a warning of its own."""
-    env = {name.upper().replace("-", "_"): value for name, value in LATER.items()} | {"ALWAYS_USE_RELAY": "N"}
+    """The whole environment that hbbs and hbbr know starts them as ever, and what has no effect has a warning."""
+    told = OLD | IDLE | {"always-use-relay": "N"}
+    env = {name.upper().replace("-", "_"): value for name, value in told.items()}
     server = start_as(lab, name, lab.directory(), "-k", "_", env=env)
-    mine = LATER if name == "hbbs" else {n: v for n, v in LATER.items() if n != "test-hbbs"}
-    missing = [setting for setting in mine if not warned_of(server, setting)]
-    assert not missing or name == "hbbr" and set(missing) <= {"max-database-connections"}
+    assert name == "hbbr" or all(warned_of(server, setting) for setting in IDLE)
+    assert not any(warned_of(server, setting) for setting in OLD)
 
 
 def test_defaults_are_not_warned_of(lab: Lab) -> None:
     """A server with default settings has nothing to warn of."""
     assert not warnings(start_as(lab, "serve", lab.directory()))
-
-
-@pytest.mark.parametrize("name", ["relay-websocket-port"])
-def test_websocket_ports_are_not_served_yet(lab: Lab, name: str) -> None:
-    """Who sets a port that isn't served yet is told so."""
-    assert warned_of(start_as(lab, "serve", lab.directory(), f"--{name}", "8443"), name)
 
 
 def test_flags_of_hbbs(lab: Lab) -> None:

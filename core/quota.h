@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// How fast a session may go: a bucket of bytes that fills with time, and the share of each session
+// where all of them together have a limit.
+#ifndef RDS_CORE_QUOTA_H
+#define RDS_CORE_QUOTA_H
+
+#include <stdint.h>
+
+// Zero it to start: it starts full.
+struct rds_quota {
+	uint64_t left; // bytes
+	uint64_t filled_ms;
+};
+
+// How many bytes may go now at rate (bytes a second, above 0). A tenth of a second's worth is saved
+// up at most.
+uint64_t rds_quota_left(struct rds_quota *quota, uint64_t now_ms, uint64_t rate);
+
+// Takes bytes that have gone; more than were left count as all of them.
+void rds_quota_take(struct rds_quota *quota, uint64_t bytes);
+
+// What the sessions did since the last look.
+struct rds_demand {
+	uint64_t free_bytes; // of those that their share didn't hold back
+	uint64_t held_back;  // how many it did
+	uint64_t bytes;      // of all
+};
+
+// Shares out a total limit: those who want less than an equal share get what they want, the others
+// equal parts of the rest. Zero it to start.
+struct rds_fair {
+	int64_t debt; // bytes that went over the total
+};
+
+// The share of each session from now on, in bytes a second. total: bytes a second, above 0.
+uint64_t rds_fair_share(struct rds_fair *fair, uint64_t total, uint64_t elapsed_ms,
+                        const struct rds_demand *demand);
+
+#endif

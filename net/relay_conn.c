@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: MIT
+// A relay connection from its acceptance to its meeting its other side.
+#include "net/relay_private.h"
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/frame.h"
+#include "core/limits.h"
+#include "core/message.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static bool has_id(const void *entry, const void *key)
+{
+	return ((const struct conn *)entry)->id == *(const uint64_t *)key;
+}
+
+static struct conn *find(const struct rds_relay *relay, uint64_t id)
+{
+	return rds_table_find(&relay->conns_by_id, relay_hash(relay, id), has_id, &id);
+}
+
+void relay_conn_release(struct conn *conn)
+{
+	struct rds_relay *relay = conn->relay;
+	(void)event_del(&conn->event);
+	rds_shares_leave(&relay->shares, &conn->share);
+	rds_pairing_cancel(relay->pairing, conn->id);
+	rds_table_remove(&relay->conns_by_id, relay_hash(relay, conn->id), conn);
+	*(conn->previous != NULL ? &conn->previous->next : &relay->conns) = conn->next;
+	if (conn->next != NULL)
+		conn->next->previous = conn->previous;
+	if (conn->stage == CONN_WAITING)
+		relay->status.waiting--;
+	else
+		relay->status.handshakes--;
+	if (conn->code != NULL)
+		rds_transcoder_clear(conn->code);
+	free(conn->code);
+	free(conn);
+}
+
+void relay_conn_free(struct conn *conn)
+{
+	struct rds_buffer early = conn->early;
+	(void)close(conn->fd);
+	relay_conn_release(conn);
+	rds_buffer_clear(&early);
+}
+
+static const char *side_of(const struct conn *conn)
+{
+	return conn->stage != CONN_WAITING ? "unknown"
+	       : conn->controlling         ? "controlling"
+	                                   : "controlled";
+}
+
+void relay_conn_end(struct conn *conn, enum rds_reason why)
+{
+	struct rds_relay *relay = conn->relay;
+	uint64_t held_back;
+	relay->status.counters.n[why]++;
+	if (rds_log_wants(RDS_LOG_INFO) &&
+	    rds_log_limit_pass(&relay->refusals, rds_loop_now_ms(relay->loop), &held_back))
+		rds_log(RDS_LOG_INFO, "relay connection ended", rds_field_reason(why),
+		        rds_field_text("meaning", rds_reason_text(why)),
+		        rds_field_addr("from", &conn->remote), rds_field_text("uuid", conn->uuid),
+		        rds_field_text("side", side_of(conn)),
+		        rds_field_uint("not_logged_before", held_back));
+	relay_conn_free(conn);
+}
+
+// Something has happened to a waiting side. What it sends stays in the kernel; if it has only
+// closed its half, that must still reach its other side. An end without a byte, or a reset, frees
+// its place.
+static void on_stir(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	struct conn *conn = arg;
+	uint8_t byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	int error = 0;
+	socklen_t len = sizeof error;
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (n < 0 || error != 0)
+		relay_conn_end(conn, RDS_WHY_RESET);
+	else if (n == 0 && conn->early.len == 0)
+		relay_conn_end(conn, RDS_WHY_EOF);
+}
+
+static void await(struct conn *conn, short what, event_callback_fn fn)
+{
+	if (event_assign(&conn->event, rds_loop_base(conn->relay->loop), conn->fd, what, fn,
+	                 conn) != 0)
+		abort();
+	(void)event_add(&conn->event, NULL);
+}
+
+// Edge-triggered, since what lies unread would be ready for ever.
+static void wait_for_other(struct conn *conn)
+{
+	struct rds_relay *relay = conn->relay;
+	conn->stage = CONN_WAITING;
+	relay->status.handshakes--;
+	relay->status.waiting++;
+	(void)event_del(&conn->event);
+	await(conn, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_stir);
+}
+
+static bool key_fits(struct conn *conn, const rds_RequestRelay *request)
+{
+	struct rds_relay *relay = conn->relay;
+	enum rds_key_verdict verdict =
+	        rds_key_judge(&relay->config.keys, rds_get(request->licence_key),
+	                      rds_get(request->id), &conn->remote);
+	if (verdict != RDS_KEY_OK)
+		relay->status.counters.n[rds_key_reason(verdict)]++;
+	return verdict == RDS_KEY_OK;
+}
+
+static bool is_issued(const struct rds_relay *relay, struct rds_view uuid)
+{
+	return relay->config.issued == NULL || relay->config.issued(relay->config.issued_ctx, uuid);
+}
+
+// conn and the one that waited for it have met.
+static void meet(struct conn *conn, uint64_t other_id, struct rds_view uuid)
+{
+	struct rds_relay *relay = conn->relay;
+	struct conn *other = find(relay, other_id);
+	if (is_issued(relay, uuid)) {
+		relay_start_session(relay, other, conn);
+		return;
+	}
+	relay_conn_end(other, RDS_WHY_NOT_ISSUED);
+	relay_conn_end(conn, RDS_WHY_NOT_ISSUED);
+}
+
+static void take_request(struct conn *conn, const rds_RequestRelay *request)
+{
+	struct rds_relay *relay = conn->relay;
+	struct rds_view uuid = rds_get(request->uuid);
+	uint64_t other_id = 0;
+	enum rds_reason why = RDS_WHY_NONE;
+	if (!key_fits(conn, request)) {
+		relay_conn_free(conn);
+		return;
+	}
+	(void)snprintf(conn->uuid, sizeof conn->uuid, "%.*s", (int)uuid.len,
+	               (const char *)uuid.data);
+	conn->controlling = request->id.size > 0;
+	switch (rds_pairing_offer(relay->pairing, rds_loop_now_ms(relay->loop), conn->id, uuid,
+	                          &other_id, &why)) {
+	case RDS_PAIRING_WAIT:
+		wait_for_other(conn);
+		return;
+	case RDS_PAIRING_PAIRED:
+		meet(conn, other_id, uuid);
+		return;
+	case RDS_PAIRING_REFUSED:
+		relay_conn_end(conn, why);
+		return;
+	}
+}
+
+// payload, which is the first that isn't empty, lies in bytes that are free to go.
+static void take_payload(struct conn *conn, struct rds_view payload)
+{
+	rds_message msg;
+	int rc = rds_message_decode(payload, &msg);
+	if (rc == -RDS_EPARSE)
+		relay_conn_end(conn, RDS_WHY_MALFORMED);
+	else if (rc != 0 || msg.which_member != rds_RendezvousMessage_request_relay_tag)
+		relay_conn_end(conn, RDS_WHY_UNKNOWN_MESSAGE);
+	else
+		take_request(conn, &msg.member.request_relay);
+}
+
+// The first frame in bytes whose payload isn't empty: heartbeats before it are dropped. false: it
+// isn't there yet, or the connection has ended for its length.
+static bool next_frame(struct conn *conn, struct rds_buffer *bytes, struct rds_buffer *out)
+{
+	struct rds_view payload = {0};
+	while (payload.len == 0) {
+		long n = rds_frame_decode(rds_buffer_data(bytes), bytes->len,
+		                          RDS_RELAY_FRAME_MAX_BYTES, &payload);
+		if (n < 0)
+			relay_conn_end(conn, RDS_WHY_TOO_LONG);
+		if (n <= 0)
+			return false;
+		rds_buffer_add(out, payload.data, payload.len);
+		rds_buffer_drop(bytes, (size_t)n);
+	}
+	return true;
+}
+
+static bool answer(struct conn *conn, const void *bytes, size_t len)
+{
+	return send(conn->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+// One WebSocket message after the other, as frames. false: more is needed, or it has ended.
+static bool next_message(struct conn *conn, struct rds_buffer *out)
+{
+	struct rds_buffer frame = {0};
+	bool found = false;
+	while (!found && conn->early.len > 0) {
+		long n = rds_transcode(conn->code, rds_buffer_data(&conn->early), conn->early.len,
+		                       &frame);
+		if (n > 0)
+			rds_buffer_drop(&conn->early, (size_t)n);
+		if (conn->code->answer_len > 0)
+			(void)answer(conn, conn->code->answer, conn->code->answer_len);
+		conn->code->answer_len = 0;
+		bool too_long = frame.len > RDS_RELAY_FRAME_MAX_BYTES ||
+		                conn->code->message.len > RDS_RELAY_FRAME_MAX_BYTES;
+		if (n < 0 || conn->code->closed || too_long) {
+			rds_buffer_clear(&frame);
+			relay_conn_end(conn, n == -RDS_ETOOBIG || too_long ? RDS_WHY_TOO_LONG
+			                     : n < 0                       ? RDS_WHY_MALFORMED
+			                                                   : RDS_WHY_EOF);
+			return false;
+		}
+		if (conn->code->in_frame || conn->code->in_message)
+			break;
+		found = next_frame(conn, &frame, out);
+	}
+	rds_buffer_clear(&frame);
+	return found;
+}
+
+static bool enter(struct conn *conn)
+{
+	struct rds_relay *relay = conn->relay;
+	struct rds_share *victim = NULL;
+	enum rds_share_result result =
+	        rds_shares_enter(&relay->shares, &conn->remote.ip, &conn->share, &victim);
+	if (result == RDS_SHARE_EVICT) {
+		relay_conn_end((struct conn *)(void *)victim, RDS_WHY_RELAY_FULL);
+		result = rds_shares_enter(&relay->shares, &conn->remote.ip, &conn->share, &victim);
+	}
+	return result == RDS_SHARE_TAKEN;
+}
+
+// Why a connection from there isn't taken.
+static enum rds_reason refuse(struct conn *conn)
+{
+	const struct rds_relay_lists *lists = &conn->relay->lists;
+	if (rds_cidrs_hold(lists->blocked, lists->n_blocked, &conn->remote.ip))
+		return RDS_WHY_BLOCKED;
+	return enter(conn) ? RDS_WHY_NONE : RDS_WHY_RELAY_FULL;
+}
+
+// The connection is a proxy's: it counts for the client whom it speaks for. false: it has ended.
+static bool set_client(struct conn *conn, const struct rds_addr *client)
+{
+	rds_shares_leave(&conn->relay->shares, &conn->share);
+	conn->remote = *client;
+	enum rds_reason why = refuse(conn);
+	if (why != RDS_WHY_NONE)
+		relay_conn_end(conn, why);
+	return why == RDS_WHY_NONE;
+}
+
+// false: more is needed, or it has ended.
+static bool take_proxy_header(struct conn *conn)
+{
+	struct rds_relay *relay = conn->relay;
+	bool known = false;
+	struct rds_addr client = {0};
+	long used = rds_proxy_header(rds_view_of(rds_buffer_data(&conn->early), conn->early.len),
+	                             &known, &client);
+	if (used == 0)
+		return false;
+	if (used < 0 && conn->must_proxy) {
+		relay_conn_end(conn, RDS_WHY_MALFORMED);
+		return false;
+	}
+	conn->stage = conn->websocket ? CONN_REQUEST : CONN_MESSAGE;
+	if (used < 0)
+		return true;
+	rds_buffer_drop(&conn->early, (size_t)used);
+	if (!rds_proxies_trust(&relay->config.proxies, &conn->remote.ip))
+		relay->status.counters.n[RDS_WHY_PROXY_UNTRUSTED]++;
+	else if (known)
+		return set_client(conn, &client);
+	return true;
+}
+
+// What a reverse proxy says about its client. false: it has ended.
+static bool take_forwarded(struct conn *conn, const struct rds_ws_request *request)
+{
+	struct rds_relay *relay = conn->relay;
+	struct rds_addr client = {.port = 0};
+	switch (rds_proxies_client(
+	        &relay->config.proxies, &conn->remote.ip, request->real_ip,
+	        rds_view_of(request->forwarded_for, request->forwarded_len), &client.ip)) {
+	case RDS_FORWARDED_NOTHING:
+		return true;
+	case RDS_FORWARDED_UNTRUSTED:
+		relay->status.counters.n[RDS_WHY_PROXY_UNTRUSTED]++;
+		return true;
+	case RDS_FORWARDED_CLIENT:
+		return set_client(conn, &client);
+	}
+	return true;
+}
+
+// false: more is needed, or it has ended.
+static bool take_opening(struct conn *conn)
+{
+	struct rds_ws_request request;
+	char text[RDS_WS_ANSWER_BYTES];
+	long used = rds_ws_request_parse(
+	        rds_view_of(rds_buffer_data(&conn->early), conn->early.len), &request);
+	if (used == 0)
+		return false;
+	if (used < 0) {
+		const char *refusal = rds_ws_refusal((int)-used);
+		(void)answer(conn, refusal, strlen(refusal));
+		relay_conn_end(conn, RDS_WHY_MALFORMED);
+		return false;
+	}
+	if (!take_forwarded(conn, &request))
+		return false;
+	rds_ws_answer(&request, conn->relay->config.sha1, text);
+	rds_buffer_drop(&conn->early, (size_t)used);
+	if (!answer(conn, text, strlen(text))) {
+		relay_conn_end(conn, RDS_WHY_RESET);
+		return false;
+	}
+	conn->stage = CONN_MESSAGE;
+	conn->code = rds_calloc(1, sizeof *conn->code);
+	rds_transcoder_init(conn->code, true, false);
+	conn->code->stop_after_message = true;
+	return true;
+}
+
+static void take_message(struct conn *conn)
+{
+	struct rds_buffer payload = {0};
+	if (conn->websocket ? next_message(conn, &payload)
+	                    : next_frame(conn, &conn->early, &payload))
+		take_payload(conn, rds_view_of(rds_buffer_data(&payload), payload.len));
+	rds_buffer_clear(&payload);
+}
+
+// Uses what has come so far. The connection may be gone afterwards.
+static void take_bytes(struct conn *conn)
+{
+	if (conn->stage == CONN_PROXY && !take_proxy_header(conn))
+		return;
+	if (conn->stage == CONN_REQUEST && !take_opening(conn))
+		return;
+	take_message(conn);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	struct conn *conn = arg;
+	uint8_t *scratch = rds_loop_scratch(conn->relay->loop);
+	ssize_t n = recv(fd, scratch, RDS_RELAY_FIRST_READ_BYTES, 0);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+		return;
+	if (n <= 0) {
+		relay_conn_end(conn, n == 0 ? RDS_WHY_EOF : RDS_WHY_RESET);
+		return;
+	}
+	rds_buffer_add(&conn->early, scratch, (size_t)n);
+	take_bytes(conn);
+}
+
+// NULL: it was refused.
+static struct conn *conn_new(struct rds_relay *relay, int fd, const struct rds_addr *remote)
+{
+	struct conn *conn = rds_calloc(1, sizeof *conn);
+	conn->relay = relay;
+	conn->fd = fd;
+	conn->id = rds_loop_next_id(relay->loop);
+	conn->since_ms = rds_loop_now_ms(relay->loop);
+	conn->remote = *remote;
+	conn->stage = CONN_MESSAGE;
+	await(conn, EV_READ | EV_PERSIST, on_readable);
+	rds_table_insert(&relay->conns_by_id, relay_hash(relay, conn->id), conn);
+	conn->next = relay->conns;
+	if (conn->next != NULL)
+		conn->next->previous = conn;
+	relay->conns = conn;
+	relay->status.handshakes++;
+	enum rds_reason why = refuse(conn);
+	if (why != RDS_WHY_NONE)
+		relay_conn_end(conn, why);
+	return why == RDS_WHY_NONE ? conn : NULL;
+}
+
+void relay_accept(void *ctx, int fd, const struct rds_addr *remote)
+{
+	const struct relay_door *door = ctx;
+	struct conn *conn = conn_new(door->relay, fd, remote);
+	if (conn == NULL)
+		return;
+	conn->websocket = door->websocket;
+	conn->must_proxy = rds_proxies_trust(&door->relay->config.proxies, &remote->ip);
+	conn->stage = door->proxy_header ? CONN_PROXY
+	              : door->websocket  ? CONN_REQUEST
+	                                 : CONN_MESSAGE;
+}
+
+void rds_relay_take_websocket(void *ctx, int fd, const struct rds_addr *remote,
+                              struct rds_buffer *early)
+{
+	struct rds_relay *relay = ctx;
+	struct conn *conn = relay->status.draining ? NULL : conn_new(relay, fd, remote);
+	if (conn == NULL) {
+		if (relay->status.draining)
+			(void)close(fd);
+		rds_buffer_clear(early);
+		return;
+	}
+	rds_pump_set_options(fd);
+	conn->websocket = true;
+	conn->stage = CONN_REQUEST;
+	conn->early = *early;
+	*early = (struct rds_buffer){0};
+	take_bytes(conn);
+}
+
+void relay_conns_tick(struct rds_relay *relay)
+{
+	uint64_t now_ms = rds_loop_now_ms(relay->loop);
+	uint64_t id;
+	while (rds_pairing_expire(relay->pairing, now_ms, &id))
+		relay_conn_end(find(relay, id), RDS_WHY_PARTNER_MISSING);
+	for (struct conn *conn = relay->conns, *next; conn != NULL; conn = next) {
+		next = conn->next;
+		if (conn->stage != CONN_WAITING && now_ms - conn->since_ms >= RDS_RELAY_HANDSHAKE_MS)
+			relay_conn_end(conn, RDS_WHY_HANDSHAKE_TIMEOUT);
+	}
+}
