@@ -76,7 +76,13 @@ int cmd_ctl(int argc, char **argv)
 	                 "  blocked                    who may not be here, refused registrations\n"
 	                 "  always-use-relay [on|off], relays [LIST]\n"
 	                 "  reload                     read the settings anew, as SIGHUP does\n"
-	                 "  backup DIR                 all of it to a new directory\n",
+	                 "  backup DIR                 all of it to a new directory\n"
+	                 "relay:\n"
+	                 "  sessions, session ID, usage, kick ID\n"
+	                 "  limits [NAME VALUE]        until the next start\n"
+	                 "  block|slow|unblock ADDR    blocklist.txt and blacklist.txt\n"
+	                 "  drain [SECONDS]            no new sessions; stop after the running ones\n"
+	                 "  reload\n",
 	};
 	struct rds_act act;
 	int code = RDS_EXIT_USAGE;

@@ -14,7 +14,7 @@ static void on_stop(void *ctx)
 {
 	struct role *role = ctx;
 	int64_t drain_sec = rds_settings_number(role->settings, RDS_SET_DRAIN_TIMEOUT);
-	if (drain_sec > 0 && role_drain(role, (uint64_t)drain_sec))
+	if (drain_sec > 0 && role_drain(role, drain_sec))
 		return;
 	rds_log(RDS_LOG_INFO, "stopping", rds_field_reason(RDS_WHY_SHUTDOWN));
 	rds_loop_stop(role->loop);

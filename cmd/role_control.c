@@ -76,6 +76,7 @@ static void add_relay_status(cJSON *json, const struct role *role)
 	rds_json_number(json, "handshakes", status.handshakes);
 	rds_json_number(json, "sessions_ended", status.sessions_ended);
 	rds_json_number(json, "bytes", status.bytes);
+	rds_json_switch(json, "draining", status.draining);
 	add_counters(json, &status.counters);
 }
 
@@ -130,6 +131,8 @@ static cJSON *run(const struct role_control *control, const char *command, const
 		add_settings(json, control->role);
 	} else if (strcmp(control->name, "id") == 0) {
 		json = role_control_id(control->role, command, words);
+	} else {
+		json = role_control_relay(control->role, command, words);
 	}
 	return json != NULL ? json : rds_json_answer("there is no such command; see rdsrv(1)");
 }
@@ -145,6 +148,19 @@ static char *answer(void *ctx, const char *request)
 	cJSON_Delete(json);
 	free(command);
 	return text;
+}
+
+struct cJSON *role_command_run(const struct role_command *commands, size_t n, struct role *role,
+                               const char *command, const char *words)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(commands[i].name, command) != 0)
+			continue;
+		if (commands[i].needs_word && words[0] == '\0')
+			return rds_json_answer("this command needs an argument");
+		return commands[i].run(role, words);
+	}
+	return NULL;
 }
 
 int role_control_open(struct role *role, struct rds_error *err)

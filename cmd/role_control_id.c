@@ -310,11 +310,7 @@ static cJSON *backup(struct role *role, const char *words)
 	return json;
 }
 
-static const struct {
-	const char *name;
-	cJSON *(*run)(struct role *role, const char *words);
-	bool needs_word;
-} commands[] = {
+static const struct role_command commands[] = {
         {"peers", peers, false},     {"peer", peer, true},
         {"approve", approve, true},  {"ban", ban, true},
         {"unban", approve, true},    {"forget", forget, true},
@@ -325,12 +321,6 @@ static const struct {
 
 cJSON *role_control_id(struct role *role, const char *command, const char *words)
 {
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-		if (strcmp(commands[i].name, command) != 0)
-			continue;
-		if (commands[i].needs_word && words[0] == '\0')
-			return rds_json_answer("this command needs an argument");
-		return commands[i].run(role, words);
-	}
-	return NULL;
+	return role_command_run(commands, sizeof commands / sizeof commands[0], role, command,
+	                        words);
 }

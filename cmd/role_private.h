@@ -61,7 +61,7 @@ struct role {
 	struct rds_cidrs blocked;
 	struct rds_cidrs slow;
 	struct rds_timer *drain_timer; // set while it drains
-	uint64_t drain_until_ms;       // 0: until all are gone
+	uint64_t drain_until_ms;
 };
 
 // role_id.c
@@ -73,13 +73,21 @@ int role_read_relays(struct role *role, const char *text, struct rds_error *err)
 // role_relay.c
 int role_relay_start(struct role *role, struct rds_error *err);
 void role_relay_stop(struct role *role);
-// Reads blocklist.txt and blacklist.txt anew. -RDS_EINVAL and the like: nothing has changed.
-int role_read_lists(struct role *role, struct rds_error *err);
 // Puts the limits that are set into force.
 void role_set_limits(struct role *role);
 // Takes no new sessions and stops the process when the running ones have ended, or after
-// timeout_sec (0: no deadline). false: there is no relay, or it drains already.
-bool role_drain(struct role *role, uint64_t timeout_sec);
+// timeout_sec (below 0: no deadline). false: there is no relay, or it drains already.
+bool role_drain(struct role *role, int64_t timeout_sec);
+
+// role_lists.c: hbbr's names for whom the relay refuses, and whom it slows down.
+#define RDS_BLOCK_FILE "blocklist.txt"
+#define RDS_SLOW_FILE  "blacklist.txt"
+// Reads both anew. -RDS_EINVAL and the like: nothing has changed.
+int role_read_lists(struct role *role, struct rds_error *err);
+// Adds an address or network to a file, and takes it over; one that it has already is no error.
+int role_list_add(struct role *role, const char *file, const char *net, struct rds_error *err);
+// Takes an address or network out of both. -RDS_ENOENT: neither has it.
+int role_list_remove(struct role *role, const char *net, struct rds_error *err);
 
 // role_key.c: the key, and what net and core see of it.
 int role_key_open(struct role *role, struct rds_error *err);
@@ -99,12 +107,26 @@ int role_listen(struct role *role, const char *name, enum rds_proto proto, uint1
 int role_read_proxies(struct role *role, struct rds_error *err);
 struct rds_proxies role_proxies(const struct role *role);
 
+struct cJSON;
+
 // role_reload.c. -RDS_EINVAL with *err: nothing has changed.
 int role_reload(struct role *role, struct rds_error *err);
 
+// A command on a role's control socket: run answers it.
+struct role_command {
+	const char *name;
+	struct cJSON *(*run)(struct role *role, const char *words);
+	bool needs_word;
+};
+// NULL: none of them has that name.
+struct cJSON *role_command_run(const struct role_command *commands, size_t n, struct role *role,
+                               const char *command, const char *words);
+
 // role_control_id.c: answers the ID server's own commands; NULL: there is no such command.
-struct cJSON;
 struct cJSON *role_control_id(struct role *role, const char *command, const char *words);
+
+// role_control_relay.c: the same of the relay.
+struct cJSON *role_control_relay(struct role *role, const char *command, const char *words);
 
 // role_control.c
 int role_lock(struct role *role, struct rds_error *err);

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Starting the relay, its lists and limits, and its leaving.
+// Starting the relay, its limits, and its leaving.
 #include "cmd/role_private.h"
 
-#include "conf/addr_list.h"
-#include "core/alloc.h"
 #include "keys/keypair.h"
 
-#include <stdlib.h>
 #include <unistd.h>
-
-// hbbr's names: what is blocked, and what is slow.
-#define BLOCK_FILE "blocklist.txt"
-#define SLOW_FILE  "blacklist.txt"
 
 // A session's limits are in megabits, 2^20 of them, a second (section 9 point 6).
 #define BYTES_PER_MBIT (1024 * 1024 / 8)
@@ -29,43 +22,6 @@ static void add_websocket(struct role *role, int fd)
 static void add_udp(struct role *role, int fd)
 {
 	rds_relay_add_udp(role->relay, fd);
-}
-
-static int read_list(const struct role *role, const char *name, struct rds_cidrs *out,
-                     struct rds_error *err)
-{
-	size_t len = 0;
-	uint8_t *bytes = rds_calloc(1, RDS_LIST_FILE_MAX_BYTES);
-	int rc = rds_datadir_read(role->dir, name, bytes, RDS_LIST_FILE_MAX_BYTES, &len, NULL, err);
-	*out = (struct rds_cidrs){0};
-	if (rc == 0)
-		rc = rds_addr_list_parse(rds_view_of(bytes, len), name, out, err);
-	free(bytes);
-	return rc == -RDS_ENOENT ? 0 : rc;
-}
-
-int role_read_lists(struct role *role, struct rds_error *err)
-{
-	struct rds_cidrs blocked;
-	struct rds_cidrs slow = {0};
-	int rc = read_list(role, BLOCK_FILE, &blocked, err);
-	if (rc == 0)
-		rc = read_list(role, SLOW_FILE, &slow, err);
-	if (rc != 0) {
-		rds_cidrs_free(&blocked);
-		rds_cidrs_free(&slow);
-		return rc;
-	}
-	struct rds_relay_lists lists = {.blocked = blocked.items,
-	                                .n_blocked = blocked.n,
-	                                .slow = slow.items,
-	                                .n_slow = slow.n};
-	rds_relay_set_lists(role->relay, &lists);
-	rds_cidrs_free(&role->blocked);
-	rds_cidrs_free(&role->slow);
-	role->blocked = blocked;
-	role->slow = slow;
-	return 0;
 }
 
 static uint64_t bytes_ps(const struct role *role, enum rds_setting setting)
@@ -173,14 +129,13 @@ static void on_drain(void *ctx)
 	struct role *role = ctx;
 	struct rds_relay_status status;
 	rds_relay_status(role->relay, &status);
-	bool late = role->drain_until_ms != 0 && rds_loop_now_ms(role->loop) >= role->drain_until_ms;
-	if (status.sessions > 0 && !late)
+	if (status.sessions > 0 && rds_loop_now_ms(role->loop) < role->drain_until_ms)
 		return;
 	rds_log(RDS_LOG_INFO, "drained", rds_field_uint("sessions_left", status.sessions));
 	rds_loop_stop(role->loop);
 }
 
-bool role_drain(struct role *role, uint64_t timeout_sec)
+bool role_drain(struct role *role, int64_t timeout_sec)
 {
 	struct rds_relay_status status;
 	if (role->relay == NULL || role->drain_timer != NULL)
@@ -188,10 +143,10 @@ bool role_drain(struct role *role, uint64_t timeout_sec)
 	rds_relay_drain(role->relay);
 	rds_relay_status(role->relay, &status);
 	rds_log(RDS_LOG_INFO, "draining: no new sessions, and an end when the running ones are over",
-	        rds_field_uint("sessions", status.sessions),
-	        rds_field_uint("timeout_seconds", timeout_sec));
+	        rds_field_uint("sessions", status.sessions));
 	role->drain_until_ms =
-	        timeout_sec == 0 ? 0 : rds_loop_now_ms(role->loop) + timeout_sec * 1000;
+	        timeout_sec < 0 ? UINT64_MAX
+	                        : rds_loop_now_ms(role->loop) + (uint64_t)timeout_sec * 1000;
 	role->drain_timer = rds_timer_every(role->loop, 100, on_drain, role);
 	return true;
 }

@@ -6,12 +6,24 @@
 
 #include <stdlib.h>
 
-// The line without its comment and the white space around it.
-static struct rds_view strip(const uint8_t *line, size_t len)
+// Takes the next line off the contents, with its end. false: there is none.
+static bool take_line(struct rds_view *contents, struct rds_view *line)
 {
-	const uint8_t *comment = memchr(line, '#', len);
-	return rds_view_trim(
-	        rds_view_of(line, comment == NULL ? len : (size_t)(comment - line)));
+	if (contents->len == 0)
+		return false;
+	const uint8_t *newline = memchr(contents->data, '\n', contents->len);
+	size_t len = newline == NULL ? contents->len : (size_t)(newline - contents->data) + 1;
+	*line = rds_view_of(contents->data, len);
+	*contents = rds_view_of(contents->data + len, contents->len - len);
+	return true;
+}
+
+// The line without its comment and the white space around it.
+static struct rds_view strip(struct rds_view line)
+{
+	const uint8_t *comment = memchr(line.data, '#', line.len);
+	return rds_view_trim(rds_view_of(
+	        line.data, comment == NULL ? line.len : (size_t)(comment - line.data)));
 }
 
 static bool parse(struct rds_view line, struct rds_cidr *out)
@@ -27,16 +39,11 @@ static bool parse(struct rds_view line, struct rds_cidr *out)
 int rds_addr_list_parse(struct rds_view contents, const char *name, struct rds_cidrs *out,
                         struct rds_error *err)
 {
-	size_t number = 0;
+	struct rds_view line;
 	*out = (struct rds_cidrs){0};
-	for (size_t at = 0; at < contents.len;) {
-		const uint8_t *start = contents.data + at;
-		const uint8_t *newline = memchr(start, '\n', contents.len - at);
-		size_t len = newline == NULL ? contents.len - at : (size_t)(newline - start);
-		struct rds_view line = strip(start, len);
+	for (size_t number = 1; take_line(&contents, &line); number++) {
 		struct rds_cidr one;
-		at += len + 1;
-		number++;
+		line = strip(line);
 		if (line.len == 0)
 			continue;
 		if (!parse(line, &one)) {
@@ -51,4 +58,30 @@ int rds_addr_list_parse(struct rds_view contents, const char *name, struct rds_c
 		out->items[out->n++] = one;
 	}
 	return 0;
+}
+
+char *rds_addr_list_without(struct rds_view contents, const struct rds_cidr *net, size_t *removed)
+{
+	struct rds_view line;
+	char *out = rds_calloc(contents.len + 1, 1);
+	size_t len = 0;
+	*removed = 0;
+	while (take_line(&contents, &line)) {
+		struct rds_cidr one;
+		if (parse(strip(line), &one) && one.bits == net->bits &&
+		    rds_ip_equal(&one.ip, &net->ip)) {
+			++*removed;
+			continue;
+		}
+		memcpy(out + len, line.data, line.len);
+		len += line.len;
+	}
+	return out;
+}
+
+char *rds_addr_list_with(struct rds_view contents, const char *net)
+{
+	bool ends = contents.len == 0 || contents.data[contents.len - 1] == '\n';
+	return rds_asprintf("%.*s%s%s\n", (int)contents.len, (const char *)contents.data,
+	                    ends ? "" : "\n", net);
 }
