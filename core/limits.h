@@ -103,6 +103,18 @@
 #define RDS_WS_CLIENT_MESSAGE_BYTES (64 * 1024 * 1024)
 #define RDS_RELAY_MESSAGE_MAX_BYTES (16 * 1024 * 1024)
 
+// Probes of relays: how long one may take, how many run at once (two connections each: enough for a
+// hundred dead relays that keep silent), how many in a row have to fail until a relay is dead, the
+// longest pause between two probes of a dead one, and room for what is said of a failure.
+#define RDS_PROBE_MS           3000
+#define RDS_PROBES             16
+#define RDS_PROBE_FAILURES     2
+#define RDS_PROBE_PAUSE_MAX_MS 60000
+#define RDS_PROBE_WHY_BYTES    160
+
+// What a probe's session carries, with some room: one that carries more is a client's.
+#define RDS_PROBE_SESSION_MAX_BYTES 64
+
 // Read at once from one side of a session; one such buffer a thread, not a session.
 #define RDS_PUMP_CHUNK_BYTES (64 * 1024)
 

@@ -8,6 +8,10 @@
 #include "core/reason.h"
 #include "core/table.h"
 
+// How the session uuids of an ID server's probes begin: relays keep them out of the way of those
+// who look for sessions.
+#define RDS_PROBE_UUID_PREFIX "rdsrv-probe-"
+
 struct rds_pairing;
 
 struct rds_pairing *rds_pairing_new(const struct rds_seed *seed);

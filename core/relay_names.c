@@ -15,7 +15,7 @@ struct rds_view rds_relay_name_for(const struct rds_relay_names *relay, const st
 	return best == NULL ? relay->name : best->name;
 }
 
-static bool same(struct rds_view a, struct rds_view b)
+bool rds_relay_same_name(struct rds_view a, struct rds_view b)
 {
 	return a.len == b.len &&
 	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
@@ -23,9 +23,9 @@ static bool same(struct rds_view a, struct rds_view b)
 
 static bool has_name(const struct rds_relay_names *relay, struct rds_view name)
 {
-	bool has = same(relay->name, name);
+	bool has = rds_relay_same_name(relay->name, name);
 	for (size_t i = 0; i < relay->n_by_net; i++)
-		has = has || same(relay->by_net[i].name, name);
+		has = has || rds_relay_same_name(relay->by_net[i].name, name);
 	return has;
 }
 

@@ -21,6 +21,9 @@ struct rds_relay_names {
 // The relay's name for a client at ip: that of the smallest network that holds it.
 struct rds_view rds_relay_name_for(const struct rds_relay_names *relay, const struct rds_ip *ip);
 
+// Names are the same whatever the case of their letters.
+bool rds_relay_same_name(struct rds_view a, struct rds_view b);
+
 // The relay that has this name, whatever the case of its letters; NULL: none of ours.
 const struct rds_relay_names *rds_relay_named(const struct rds_relay_names *relays, size_t n,
                                               struct rds_view name);

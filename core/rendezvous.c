@@ -23,6 +23,7 @@ struct rds_rendezvous *rds_rendezvous_new(const struct rds_rendezvous_config *co
 	                               RDS_RATE_TOTAL_PER_SECOND);
 	rules->ledger = rds_ledger_new();
 	rules->next_ticket = 1;
+	rds_rotation_set_relays(&rules->rotation, config->relays, config->n_relays);
 	return rules;
 }
 
@@ -36,6 +37,7 @@ void rds_rendezvous_free(struct rds_rendezvous *rules)
 	rds_waits_clear(&rules->waits);
 	rds_rate_free(rules->unproven);
 	rds_ledger_free(rules->ledger);
+	rds_rotation_clear(&rules->rotation);
 	rds_registry_clear(&rules->peers);
 	free(rules);
 }

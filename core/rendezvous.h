@@ -63,7 +63,7 @@ struct rds_rendezvous_config {
 	size_t n_lan;
 	bool always_use_relay;
 	enum rds_enrol enrol;
-	const struct rds_relay_names *relays; // handed out in turn
+	const struct rds_relay_names *relays; // the first ones in rotation
 	size_t n_relays;
 	int32_t serial; // of rendezvous_servers
 	const struct rds_view *rendezvous_servers;

@@ -167,8 +167,12 @@ const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rule
 void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,
                                size_t n)
 {
-	rules->config.relays = relays;
-	rules->config.n_relays = n;
+	rds_rotation_set_relays(&rules->rotation, relays, n);
+}
+
+struct rds_rotation *rds_rendezvous_relays(struct rds_rendezvous *rules)
+{
+	return &rules->rotation;
 }
 
 void rds_rendezvous_set_enrol(struct rds_rendezvous *rules, enum rds_enrol enrol)

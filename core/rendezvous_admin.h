@@ -5,6 +5,7 @@
 
 #include "core/ledger.h"
 #include "core/rendezvous.h"
+#include "core/rotation.h"
 
 // Views borrow for the length of the call that hands this out.
 struct rds_peer_info {
@@ -51,9 +52,12 @@ size_t rds_rendezvous_refused(const struct rds_rendezvous *rules, const struct r
 
 const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rules);
 
-// Replaces the relays; borrowed as those of the configuration are.
+// As rds_rotation_set_relays; borrowed as those of the configuration are.
 void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,
                                size_t n);
+
+// The relays in rotation: for whoever probes them, and to be shown. Lives as long as the rules.
+struct rds_rotation *rds_rendezvous_relays(struct rds_rendezvous *rules);
 
 void rds_rendezvous_set_enrol(struct rds_rendezvous *rules, enum rds_enrol enrol);
 void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on);

@@ -8,7 +8,7 @@ struct rds_view rendezvous_relay_for(const struct rds_rendezvous *rules, struct 
                                      const struct rds_ip *ip)
 {
 	const struct rds_relay_names *ours =
-	        rds_relay_named(rules->config.relays, rules->config.n_relays, named);
+	        rds_relay_named(rules->rotation.relays, rules->rotation.n, named);
 	return ours == NULL ? named : rds_relay_name_for(ours, ip);
 }
 

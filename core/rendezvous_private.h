@@ -24,7 +24,7 @@ struct rds_rendezvous {
 	struct rds_refused refused[RDS_REFUSED];
 	size_t n_refused;
 	uint64_t next_ticket;
-	size_t next_relay;
+	struct rds_rotation rotation;
 	struct rds_counters counters;
 	struct rds_log_limit refusals;
 };

@@ -30,11 +30,8 @@ static void refuse_relay(struct rds_rendezvous *rules, const struct rds_incoming
 // The relay to hand out, by its name for B: each in turn (section 8). Empty if there is none.
 static struct rds_view next_relay(struct rds_rendezvous *rules, const struct rds_peer *b)
 {
-	const struct rds_rendezvous_config *config = &rules->config;
-	if (config->n_relays == 0)
-		return rds_view_of(NULL, 0);
-	return rds_relay_name_for(&config->relays[rules->next_relay++ % config->n_relays],
-	                          &b->path.remote.ip);
+	const struct rds_relay_names *relay = rds_rotation_next(&rules->rotation);
+	return relay == NULL ? rds_view_of(NULL, 0) : rds_relay_name_for(relay, &b->path.remote.ip);
 }
 
 // How A and B stand to each other.

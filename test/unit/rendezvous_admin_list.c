@@ -291,6 +291,40 @@ static void relaying_is_switched_at_run_time(void **state)
 	world_close(w);
 }
 
+// It leaves the rotation; a client that names it by itself is not contradicted.
+static void dead_relay_is_not_handed_out(void **state)
+{
+	(void)state;
+	struct rds_relay_name near = {.name = rds_view_text("192.0.2.9")};
+	assert_int_equal(rds_cidr_parse("203.0.113.0/24", &near.net), 0);
+	const struct rds_relay_names relays[] = {
+	        {.name = rds_view_text("a.example"), .by_net = &near, .n_by_net = 1},
+	        {.name = rds_view_text("b.example")}};
+	struct rds_rendezvous_config config = {.relays = relays, .n_relays = COUNT(relays)};
+	struct world *w = world_open(&config);
+	struct rds_path b = b_path();
+	struct rds_addr a = addr_of("198.51.100.1", 40000);
+	struct rds_rotation *rotation = rds_rendezvous_relays(w->rules);
+	registered(w, "ridge-042", "uuid-1", "pk-1", &b);
+	rds_rotation_probe_every(rotation, 3000);
+	for (int i = 0; i < RDS_PROBE_FAILURES; i++)
+		rds_rotation_probed(rotation, w->now_ms, relays[0].name, "refused", 0);
+	for (uint64_t conn = 1; conn < 5; conn++) {
+		send_punch(w, conn, &a, "ridge-042");
+		const rds_PunchHole *punch = &expect_answer(w, &b, 9)->msg.member.punch_hole;
+		assert_view_text(rds_get(punch->relay_server), "b.example");
+	}
+	rds_message msg = {.which_member = rds_RendezvousMessage_request_relay_tag};
+	rds_RequestRelay *request = &msg.member.request_relay;
+	assert_true(rds_set(&request->id, rds_view_text("ridge-042")) &&
+	            rds_set(&request->uuid, rds_view_text("session")) &&
+	            rds_set(&request->relay_server, rds_view_text("a.example")));
+	frame(w, RDS_DOOR_MAIN, 9, &a, &msg);
+	*request = expect_answer(w, &b, 18)->msg.member.request_relay;
+	assert_view_text(rds_get(request->relay_server), "192.0.2.9");
+	world_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +337,7 @@ int main(void)
 	        cmocka_unit_test(refused_list_is_bounded),
 	        cmocka_unit_test(giant_ids_are_listed_in_part),
 	        cmocka_unit_test(relaying_is_switched_at_run_time),
+	        cmocka_unit_test(dead_relay_is_not_handed_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
