@@ -93,7 +93,6 @@
 #define RDS_RELAY_IDLE_MS        (60 * 60 * 1000)
 #define RDS_RELAY_WAITING        20000
 #define RDS_RELAY_UUID_MAX_BYTES 128
-
 #define RDS_RELAY_WAITING_PER_IP 1000
 
 // WebSocket sides of sessions. Clients refuse frames and messages over these (section 2); a longer

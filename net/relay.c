@@ -49,10 +49,16 @@ static void on_session_end(void *ctx, struct rds_crew_task *task)
 	const struct rds_pump_result *result = &task->session.result;
 	const struct rds_meter *meter = &task->session.meter;
 	uint64_t bytes[2] = {meter->bytes[0], meter->bytes[1]};
-	relay->status.sessions_ended++;
-	relay->status.bytes += bytes[0] + bytes[1];
-	relay->status.counters.n[result->why]++;
-	rds_log(RDS_LOG_INFO, "session ended", rds_field_text("uuid", session->uuid),
+	// Whoever makes a session look like a probe only hides how little was in it.
+	bool probe = session->probe && bytes[0] + bytes[1] <= RDS_PROBE_SESSION_MAX_BYTES;
+	if (probe) {
+		relay->status.probes++;
+	} else {
+		relay->status.sessions_ended++;
+		relay->status.bytes += bytes[0] + bytes[1];
+		relay->status.counters.n[result->why]++;
+	}
+	rds_log(probe ? RDS_LOG_DEBUG : RDS_LOG_INFO, "session ended", rds_field_text("uuid", session->uuid),
 	        rds_field_addr("first", &session->remotes[0]),
 	        rds_field_addr("second", &session->remotes[1]),
 	        rds_field_text("transport", transport_of(session)),
@@ -83,6 +89,7 @@ void relay_start_session(struct rds_relay *relay, struct conn *a, struct conn *b
 {
 	struct relay_session *session = rds_calloc(1, sizeof *session);
 	memcpy(session->uuid, b->uuid, sizeof session->uuid);
+	session->probe = b->probe;
 	session->id = b->id;
 	session->started_ms = rds_loop_now_ms(relay->loop);
 	set_side(session, 0, a);

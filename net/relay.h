@@ -64,7 +64,8 @@ struct rds_relay_status {
 	size_t waiting;    // for their other side
 	size_t sessions;
 	uint64_t sessions_ended;
-	uint64_t bytes; // of ended sessions
+	uint64_t bytes;  // of ended sessions
+	uint64_t probes; // sessions of ID servers' probes, which are none of those
 	bool draining;
 	struct rds_counters counters;
 };

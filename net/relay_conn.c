@@ -143,6 +143,12 @@ static void meet(struct conn *conn, uint64_t other_id, struct rds_view uuid)
 	relay_conn_end(conn, RDS_WHY_NOT_ISSUED);
 }
 
+static bool is_probe(struct rds_view uuid)
+{
+	static const char prefix[] = RDS_PROBE_UUID_PREFIX;
+	return uuid.len >= sizeof prefix - 1 && memcmp(uuid.data, prefix, sizeof prefix - 1) == 0;
+}
+
 static void take_request(struct conn *conn, const rds_RequestRelay *request)
 {
 	struct rds_relay *relay = conn->relay;
@@ -156,6 +162,7 @@ static void take_request(struct conn *conn, const rds_RequestRelay *request)
 	(void)snprintf(conn->uuid, sizeof conn->uuid, "%.*s", (int)uuid.len,
 	               (const char *)uuid.data);
 	conn->controlling = request->id.size > 0;
+	conn->probe = is_probe(uuid);
 	switch (rds_pairing_offer(relay->pairing, rds_loop_now_ms(relay->loop), conn->id, uuid,
 	                          &other_id, &why)) {
 	case RDS_PAIRING_WAIT:

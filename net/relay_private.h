@@ -37,6 +37,7 @@ struct conn {
 	bool must_proxy;
 	bool websocket;
 	bool controlling;            // its message names whom it controls
+	bool probe;                  // its uuid is that of an ID server's probe
 	struct rds_transcoder *code; // of a WebSocket's first message
 	struct rds_buffer early;     // what was read of it and not yet used
 	char uuid[SHORT_UUID];
@@ -51,6 +52,7 @@ struct relay_session {
 	uint64_t started_ms;
 	struct rds_addr remotes[2];
 	bool websocket[2];
+	bool probe;
 	char uuid[SHORT_UUID];
 };
 
