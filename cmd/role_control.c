@@ -5,6 +5,7 @@
 
 #include "core/alloc.h"
 #include "core/limits.h"
+#include "core/rendezvous_admin.h"
 #include "keys/keypair.h"
 
 #include <stdio.h>
@@ -64,6 +65,10 @@ static void add_id_status(cJSON *json, const struct role *role)
 	rds_json_number(json, "connections", status.connections);
 	rds_json_number(json, "waiting", status.rules.waits);
 	rds_json_number(json, "stores_pending", status.rules.stores_pending);
+	const struct rds_rotation *relays = rds_rendezvous_relays(rds_id_service_rules(role->id));
+	rds_json_number(json, "relays", relays->n);
+	rds_json_number(json, "relays_alive", rds_rotation_count(relays, RDS_RELAY_ALIVE));
+	rds_json_number(json, "relays_dead", rds_rotation_count(relays, RDS_RELAY_DEAD));
 	add_counters(json, &status.counters);
 }
 

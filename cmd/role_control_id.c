@@ -168,6 +168,16 @@ static cJSON *reload(struct role *role, const char *words)
 	return rds_json_answer(role_reload(role, &err) == 0 ? NULL : err.text);
 }
 
+static void add_health(const struct role *role, cJSON *json, const struct rds_relay_health *health)
+{
+	static const char *const states[] = {"not probed yet", "alive", "dead"};
+	bool probed = rds_settings_number(role->settings, RDS_SET_RELAY_PROBE) != 0;
+	rds_json_text(json, "state", probed ? states[health->state] : "not probed");
+	add_time(json, "since", role, health->since_ms);
+	rds_json_number(json, "round_trip_ms", health->round_trip_ms);
+	rds_json_text(json, "why", health->why);
+}
+
 static cJSON *relays(struct role *role, const char *words)
 {
 	struct rds_error err;
@@ -175,13 +185,15 @@ static cJSON *relays(struct role *role, const char *words)
 		return rds_json_answer(err.text);
 	if (words[0] != '\0')
 		rds_log(RDS_LOG_INFO, "relay-servers set", rds_field_text("to", words));
+	const struct rds_rotation *rotation = rds_rendezvous_relays(rds_id_service_rules(role->id));
 	cJSON *json = rds_json_answer(NULL);
 	cJSON *array = rds_json_array(json, "relays");
-	for (size_t i = 0; i < role->relays.n; i++) {
-		const struct rds_relay_names *relay = &role->relays.items[i];
+	for (size_t i = 0; i < rotation->n; i++) {
+		const struct rds_relay_names *relay = &rotation->relays[i];
 		cJSON *item = rds_json_item(array);
 		rds_json_bytes(item, "name", relay->name);
 		rds_json_number(item, "names_by_network", relay->n_by_net);
+		add_health(role, item, &rotation->health[i]);
 	}
 	return json;
 }

@@ -4,7 +4,6 @@
 
 #include "core/alloc.h"
 #include "core/limits.h"
-#include "core/rendezvous_admin.h"
 #include "keys/keypair.h"
 
 #include <stdlib.h>
@@ -38,69 +37,6 @@ static struct rds_view *views_of(const struct rds_strings *strings)
 	return views;
 }
 
-int role_read_relays(struct role *role, const char *text, struct rds_error *err)
-{
-	struct rds_relays relays;
-	const char *local = rds_settings_text(role->settings, RDS_SET_LOCAL_IP);
-	int rc = rds_relays_parse(text, &relays, err);
-	if (rc != 0)
-		return rc;
-	if (relays.n_unreachable > 0)
-		rds_log(RDS_LOG_WARN,
-		        "not handed out as a relay: no client can reach 0.0.0.0; -r is what "
-		        "clients are told, not where the server listens",
-		        rds_field_text("relay_servers", text));
-	if (local[0] != '\0' && role->lan.n > 0)
-		rds_relays_add_local(&relays, role->lan.items, role->lan.n, local);
-	if (role->id != NULL)
-		rds_rendezvous_set_relays(rds_id_service_rules(role->id), relays.items, relays.n);
-	rds_relays_free(&role->relays);
-	role->relays = relays;
-	return 0;
-}
-
-static void on_resolved(void *ctx, const char *name, const char *why)
-{
-	(void)ctx;
-	if (why != NULL)
-		rds_log(RDS_LOG_WARN,
-		        "a relay's name does not resolve here; it is handed out all the same, "
-		        "since clients resolve it",
-		        rds_field_text("relay", name), rds_field_text("why", why));
-}
-
-static void look_up(struct role *role, struct rds_view name)
-{
-	struct rds_ip ip;
-	struct rds_host_port host;
-	char *text = rds_strndup(name.data, name.len);
-	if (rds_value_host(text, &host) == 0 && rds_ip_parse(host.host, &ip) != 0)
-		rds_resolver_look_up(role->resolver, host.host);
-	free(text);
-}
-
-static void look_up_relays(struct role *role)
-{
-	role->resolver = rds_resolver_new(role->loop, on_resolved, role);
-	for (size_t i = 0; i < role->relays.n; i++)
-		look_up(role, role->relays.items[i].name);
-	for (size_t i = 0; i < role->relays.n_by_net; i++)
-		look_up(role, role->relays.by_net[i].name);
-}
-
-// Clients that are told no relay go to the ID host's port N+1: say so where nothing is there.
-static void warn_of_missing_relay(const struct role *role)
-{
-	const struct rds_settings *settings = role->settings;
-	uint16_t expected = (uint16_t)(rds_settings_number(settings, RDS_SET_PORT) + 1);
-	uint16_t ours = rds_settings_port(settings, RDS_SET_RELAY_PORT);
-	if (role->relays.n == 0 && role->kind->relay && ours != 0 && ours != expected)
-		rds_log(RDS_LOG_WARN,
-		        "clients will look for the relay at another port: name it with -r "
-		        "HOST:PORT",
-		        rds_field_uint("they_try", expected), rds_field_uint("relay_port", ours));
-}
-
 static int read_lists(struct role *role, struct rds_error *err)
 {
 	const struct rds_settings *settings = role->settings;
@@ -114,8 +50,6 @@ static int read_lists(struct role *role, struct rds_error *err)
 	if (rc == 0)
 		rc = role_read_relays(role, rds_settings_text(settings, RDS_SET_RELAY_SERVERS),
 		                      err);
-	if (rc == 0)
-		warn_of_missing_relay(role);
 	return rc;
 }
 
@@ -209,14 +143,12 @@ int role_id_start(struct role *role, struct rds_error *err)
 		rc = role_listen(role, "id", RDS_TCP, nat_port, add_nat, err);
 	if (rc == 0)
 		rc = listen_for_websocket(role, err);
-	if (rc == 0)
-		look_up_relays(role);
-	return rc;
+	return rc == 0 ? role_relays_start(role, err) : rc;
 }
 
 void role_id_stop(struct role *role)
 {
-	rds_resolver_free(role->resolver);
+	role_relays_stop(role);
 	rds_id_service_free(role->id);
 	rds_offerer_free(role->offerer);
 	rds_relays_free(&role->relays);

@@ -14,6 +14,7 @@
 #include "net/id_service.h"
 #include "net/listen.h"
 #include "net/relay.h"
+#include "net/relay_probe.h"
 #include "net/resolve.h"
 
 #define RDS_DATABASE_FILE "db_v2.sqlite3"
@@ -54,6 +55,7 @@ struct role {
 	struct rds_cidrs lan;
 	struct rds_cidrs exempt;
 	struct rds_resolver *resolver;
+	struct rds_relay_probe *probe;
 
 	// relay
 	struct rds_relay *relay;
@@ -67,8 +69,15 @@ struct role {
 // role_id.c
 int role_id_start(struct role *role, struct rds_error *err);
 void role_id_stop(struct role *role);
+
+// role_relays.c
 // Sets the relays that are handed out, from the text of relay-servers.
 int role_read_relays(struct role *role, const char *text, struct rds_error *err);
+// Looks them up and probes them from now on.
+int role_relays_start(struct role *role, struct rds_error *err);
+// As often as relay-probe says.
+void role_probe_relays(struct role *role);
+void role_relays_stop(struct role *role);
 
 // role_relay.c
 int role_relay_start(struct role *role, struct rds_error *err);

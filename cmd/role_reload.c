@@ -36,6 +36,12 @@ static void apply_limits(struct role *role)
 		role_set_limits(role);
 }
 
+static void apply_relay_probe(struct role *role)
+{
+	if (role->id != NULL)
+		role_probe_relays(role);
+}
+
 static void apply_log_level(struct role *role)
 {
 	rds_log_set_level(
@@ -53,6 +59,7 @@ static const struct {
 } at_run_time[] = {
         {RDS_SET_LOG_LEVEL, apply_log_level},
         {RDS_SET_RELAY_SERVERS, apply_relays},
+        {RDS_SET_RELAY_PROBE, apply_relay_probe},
         {RDS_SET_ALWAYS_USE_RELAY, apply_always_use_relay},
         {RDS_SET_ENROL, apply_enrol},
         {RDS_SET_ID_SERVER, apply_nothing},

@@ -111,6 +111,9 @@
 #define RDS_PROBE_PAUSE_MAX_MS 60000
 #define RDS_PROBE_WHY_BYTES    160
 
+// Addresses that are taken of a name: a host has two or four, and all have to be tried in time.
+#define RDS_RESOLVE_ADDRS 8
+
 // What a probe's session carries, with some room: one that carries more is a client's.
 #define RDS_PROBE_SESSION_MAX_BYTES 64
 
