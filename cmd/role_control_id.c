@@ -26,7 +26,8 @@ static void add_time(cJSON *json, const char *name, const struct role *role, uin
 	struct timespec now;
 	struct tm tm;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	time_t at = now.tv_sec - (time_t)((rds_loop_now_ms(role->loop) - ms) / 1000);
+	int64_t ago_ms = (int64_t)(rds_loop_now_ms(role->loop) - ms);
+	time_t at = (time_t)(((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - ago_ms) / 1000);
 	if (ms != 0 && gmtime_r(&at, &tm) != NULL)
 		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	rds_json_text(json, name, text);
