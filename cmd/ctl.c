@@ -74,7 +74,7 @@ int cmd_ctl(int argc, char **argv)
 	                 "  recent [ID]                the last attempts to connect, and why\n"
 	                 "  approve|ban|unban|forget ID\n"
 	                 "  blocked                    who may not be here, refused registrations\n"
-	                 "  always-use-relay [on|off], relays [LIST]\n"
+	                 "  always-use-relay [on|off|NETWORKS], relays [LIST]\n"
 	                 "  reload                     read the settings anew, as SIGHUP does\n"
 	                 "  backup DIR                 all of it to a new directory\n"
 	                 "relay:\n"

@@ -53,6 +53,11 @@ cJSON *rds_json_item(cJSON *array)
 	return item;
 }
 
+void rds_json_text_item(cJSON *array, const char *text)
+{
+	(void)cJSON_AddItemToArray(array, checked(cJSON_CreateString(text)));
+}
+
 cJSON *rds_json_answer(const char *error)
 {
 	cJSON *json = checked(cJSON_CreateObject());

@@ -14,8 +14,9 @@ void rds_json_number(cJSON *json, const char *name, uint64_t number);
 void rds_json_switch(cJSON *json, const char *name, bool on);
 cJSON *rds_json_object(cJSON *json, const char *name);
 cJSON *rds_json_array(cJSON *json, const char *name);
-// Appends an object to an array.
+// Appends an object, or a text, to an array.
 cJSON *rds_json_item(cJSON *array);
+void rds_json_text_item(cJSON *array, const char *text);
 
 // {"ok":true} or {"ok":false,"error":...}, to be added to.
 cJSON *rds_json_answer(const char *error);

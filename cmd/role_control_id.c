@@ -147,18 +147,29 @@ static cJSON *blocked(struct role *role, const char *words)
 	return json;
 }
 
+static cJSON *wrong_value(const char *command, const struct rds_error *form)
+{
+	char *text = rds_asprintf("%s takes %s", command, form->text);
+	cJSON *json = rds_json_answer(text);
+	free(text);
+	return json;
+}
+
 static cJSON *always_use_relay(struct role *role, const char *words)
 {
-	struct rds_rendezvous *rules = rds_id_service_rules(role->id);
-	bool on = false;
-	if (words[0] != '\0' && rds_value_switch(words, &on) != 0)
-		return rds_json_answer("always-use-relay takes on or off");
-	if (words[0] != '\0') {
-		rds_rendezvous_set_always_use_relay(rules, on);
+	struct rds_error err;
+	if (words[0] != '\0' && role_read_always_use_relay(role, words, &err) != 0)
+		return wrong_value("always-use-relay", &err);
+	if (words[0] != '\0')
 		rds_log(RDS_LOG_INFO, "always-use-relay set", rds_field_text("to", words));
-	}
 	cJSON *json = rds_json_answer(NULL);
-	rds_json_switch(json, "always_use_relay", rds_rendezvous_always_use_relay(rules));
+	rds_json_switch(json, "always_use_relay", role->always_use_relay.on);
+	cJSON *nets = rds_json_array(json, "networks");
+	for (size_t i = 0; i < role->always_use_relay.nets.n; i++) {
+		char text[RDS_CIDR_TEXT];
+		rds_cidr_format(&role->always_use_relay.nets.items[i], text);
+		rds_json_text_item(nets, text);
+	}
 	return json;
 }
 
@@ -183,7 +194,7 @@ static cJSON *relays(struct role *role, const char *words)
 {
 	struct rds_error err;
 	if (words[0] != '\0' && role_read_relays(role, words, &err) != 0)
-		return rds_json_answer(err.text);
+		return wrong_value("relays", &err);
 	if (words[0] != '\0')
 		rds_log(RDS_LOG_INFO, "relay-servers set", rds_field_text("to", words));
 	const struct rds_rotation *rotation = rds_rendezvous_relays(rds_id_service_rules(role->id));
@@ -220,6 +231,7 @@ static void add_attempt(const struct role *role, cJSON *json, const struct rds_a
 	rds_json_text(json, "from", from);
 	rds_json_bytes(json, "id", rds_view_of(attempt->id, attempt->id_len));
 	rds_json_text(json, "route", rds_route_name(attempt->route));
+	rds_json_text(json, "because", rds_relay_why_name(attempt->relay_why));
 	rds_json_bytes(json, "session", rds_view_text(attempt->uuid));
 	cJSON *steps = rds_json_array(json, "steps");
 	for (size_t i = 0; i < attempt->n_steps; i++) {
@@ -227,10 +239,7 @@ static void add_attempt(const struct role *role, cJSON *json, const struct rds_a
 		(void)snprintf(step, sizeof step, "%s +%u ms",
 		               rds_step_name((enum rds_step)attempt->steps[i].step),
 		               (unsigned)attempt->steps[i].after_ms);
-		cJSON *text = cJSON_CreateString(step);
-		if (text == NULL)
-			abort();
-		(void)cJSON_AddItemToArray(steps, text);
+		rds_json_text_item(steps, step);
 	}
 	add_verdict(role, json, attempt);
 }

@@ -37,6 +37,20 @@ static struct rds_view *views_of(const struct rds_strings *strings)
 	return views;
 }
 
+int role_read_always_use_relay(struct role *role, const char *text, struct rds_error *err)
+{
+	struct rds_switch fresh;
+	int rc = rds_value_switch_or_cidrs(text, &fresh, err);
+	if (rc != 0)
+		return rc;
+	if (role->id != NULL)
+		rds_rendezvous_set_always_use_relay(rds_id_service_rules(role->id), fresh.on,
+		                                    fresh.nets.items, fresh.nets.n);
+	rds_switch_free(&role->always_use_relay);
+	role->always_use_relay = fresh;
+	return 0;
+}
+
 static int read_lists(struct role *role, struct rds_error *err)
 {
 	const struct rds_settings *settings = role->settings;
@@ -44,6 +58,9 @@ static int read_lists(struct role *role, struct rds_error *err)
 	if (rc == 0)
 		rc = rds_value_cidrs(rds_settings_text(settings, RDS_SET_LIMIT_EXEMPT),
 		                     &role->exempt, err);
+	if (rc == 0)
+		rc = role_read_always_use_relay(
+		        role, rds_settings_text(settings, RDS_SET_ALWAYS_USE_RELAY), err);
 	rds_strings_split(rds_settings_text(settings, RDS_SET_RENDEZVOUS_SERVERS),
 	                  &role->server_names);
 	role->server_views = views_of(&role->server_names);
@@ -62,7 +79,9 @@ static struct rds_rendezvous_config rules_config(const struct role *role)
 	        .lan = role->lan.items,
 	        .n_lan = role->lan.n,
 	        .enrol = (enum rds_enrol)rds_settings_number(s, RDS_SET_ENROL),
-	        .always_use_relay = rds_settings_number(s, RDS_SET_ALWAYS_USE_RELAY) != 0,
+	        .always_use_relay = role->always_use_relay.on,
+	        .relayed = role->always_use_relay.nets.items,
+	        .n_relayed = role->always_use_relay.nets.n,
 	        .relays = role->relays.items,
 	        .n_relays = role->relays.n,
 	        .keep_alive_sec = RDS_KEEP_ALIVE_SEC,
@@ -154,6 +173,7 @@ void role_id_stop(struct role *role)
 	rds_relays_free(&role->relays);
 	rds_strings_free(&role->server_names);
 	rds_cidrs_free(&role->lan);
+	rds_switch_free(&role->always_use_relay);
 	rds_cidrs_free(&role->exempt);
 	free(role->server_views);
 }

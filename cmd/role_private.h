@@ -53,6 +53,7 @@ struct role {
 	struct rds_cidrs trusted;
 	struct rds_ports header_ports;
 	struct rds_cidrs lan;
+	struct rds_switch always_use_relay; // as it holds now
 	struct rds_cidrs exempt;
 	struct rds_resolver *resolver;
 	struct rds_relay_probe *probe;
@@ -78,6 +79,8 @@ int role_relays_start(struct role *role, struct rds_error *err);
 // As often as relay-probe says.
 void role_probe_relays(struct role *role);
 void role_relays_stop(struct role *role);
+// The same for always-use-relay.
+int role_read_always_use_relay(struct role *role, const char *text, struct rds_error *err);
 
 // role_relay.c
 int role_relay_start(struct role *role, struct rds_error *err);

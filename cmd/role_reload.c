@@ -8,9 +8,11 @@
 
 static void apply_always_use_relay(struct role *role)
 {
-	bool on = rds_settings_number(role->settings, RDS_SET_ALWAYS_USE_RELAY) != 0;
-	if (role->id != NULL)
-		rds_rendezvous_set_always_use_relay(rds_id_service_rules(role->id), on);
+	struct rds_error err;
+	const char *text = rds_settings_text(role->settings, RDS_SET_ALWAYS_USE_RELAY);
+	if (role->id != NULL && role_read_always_use_relay(role, text, &err) != 0)
+		rds_log(RDS_LOG_ERROR, "always-use-relay not taken over",
+		        rds_field_text("why", err.text));
 }
 
 static void apply_enrol(struct role *role)

@@ -89,6 +89,7 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 	struct rds_cidrs cidrs;
 	struct rds_ports ports;
 	struct rds_relays relays;
+	struct rds_switch sw;
 	bool on = false;
 	int rc = 0;
 	*number = 0;
@@ -105,6 +106,11 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 	case RDS_TYPE_SWITCH:
 		rc = rds_value_switch(text, &on);
 		*number = on;
+		return rc;
+	case RDS_TYPE_SWITCH_OR_CIDRS:
+		rc = rds_value_switch_or_cidrs(text, &sw, err);
+		*number = sw.on;
+		rds_switch_free(&sw);
 		return rc;
 	case RDS_TYPE_CHOICE:
 		return check_choice(row, text, number);

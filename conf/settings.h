@@ -60,8 +60,9 @@ enum rds_setting_type {
 	RDS_TYPE_NUMBER,
 	RDS_TYPE_PORT, // 1 to 65535, or "off"; empty: follows another
 	RDS_TYPE_SWITCH,
-	RDS_TYPE_CHOICE, // one of the words in `choices`
-	RDS_TYPE_BINDS,  // addresses and names of interfaces
+	RDS_TYPE_SWITCH_OR_CIDRS, // on, off, or on for networks
+	RDS_TYPE_CHOICE,          // one of the words in `choices`
+	RDS_TYPE_BINDS,           // addresses and names of interfaces
 	RDS_TYPE_CIDRS,
 	RDS_TYPE_PORTS, // a list
 	RDS_TYPE_HOSTS,
@@ -135,7 +136,7 @@ void rds_settings_copy(struct rds_settings *to, const struct rds_settings *from,
 // The value as text; never NULL. Borrowed.
 const char *rds_settings_text(const struct rds_settings *settings, enum rds_setting setting);
 
-// Numbers; switches as 0 and 1; the index of a choice.
+// Numbers; switches as 0 and 1 (1 is on everywhere); the index of a choice.
 int64_t rds_settings_number(const struct rds_settings *settings, enum rds_setting setting);
 
 // Whether any layer set it.

@@ -104,6 +104,26 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
 	return rc;
 }
 
+int rds_value_switch_or_cidrs(const char *text, struct rds_switch *out, struct rds_error *err)
+{
+	struct rds_error form;
+	*out = (struct rds_switch){0};
+	if (rds_value_switch(text, &out->on) == 0)
+		return 0;
+	if (rds_value_cidrs(text, &out->nets, &form) != 0)
+		return rds_fail(err, RDS_EINVAL, "Y or N, or %s", form.text);
+	if (out->nets.n > 0)
+		return 0;
+	rds_switch_free(out);
+	return rds_fail(err, RDS_EINVAL, "Y or N, or networks (10.0.0.0/8, fd00::/8, 192.0.2.7)");
+}
+
+void rds_switch_free(struct rds_switch *sw)
+{
+	rds_cidrs_free(&sw->nets);
+	sw->on = false;
+}
+
 int rds_value_ports(const char *text, struct rds_ports *out, struct rds_error *err)
 {
 	struct rds_strings items;

@@ -34,6 +34,15 @@ int rds_value_cidrs(const char *text, struct rds_cidrs *out, struct rds_error *e
         __attribute__((warn_unused_result));
 void rds_cidrs_free(struct rds_cidrs *cidrs);
 
+// A switch, or else the networks for which it is on. -RDS_EINVAL with what is accepted in *err.
+struct rds_switch {
+	bool on; // everywhere
+	struct rds_cidrs nets;
+};
+int rds_value_switch_or_cidrs(const char *text, struct rds_switch *out, struct rds_error *err)
+        __attribute__((warn_unused_result));
+void rds_switch_free(struct rds_switch *sw);
+
 struct rds_ports {
 	uint16_t *items;
 	size_t n;

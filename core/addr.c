@@ -105,6 +105,17 @@ int rds_cidr_parse(const char *text, struct rds_cidr *out)
 	return 0;
 }
 
+void rds_cidr_format(const struct rds_cidr *net, char out[RDS_CIDR_TEXT])
+{
+	char ip[RDS_IP_TEXT];
+	bool dotted = rds_ip_is_v4(&net->ip) && net->bits >= 96;
+	if (dotted)
+		rds_ip_format(&net->ip, ip);
+	else
+		rds_ip_format_mapped(&net->ip, ip);
+	(void)snprintf(out, RDS_CIDR_TEXT, "%s/%d", ip, dotted ? net->bits - 96 : net->bits);
+}
+
 bool rds_cidr_holds(const struct rds_cidr *net, const struct rds_ip *ip)
 {
 	size_t whole = net->bits / 8;

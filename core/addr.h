@@ -24,6 +24,7 @@ struct rds_cidr {
 // Room for the longest text of each, NUL included.
 #define RDS_IP_TEXT   46
 #define RDS_ADDR_TEXT 54
+#define RDS_CIDR_TEXT 50
 
 // Bytes of a socket_addr field at most.
 #define RDS_ADDR_WIRE 18
@@ -52,6 +53,9 @@ void rds_addr_format(const struct rds_addr *addr, char out[RDS_ADDR_TEXT]);
 // Reads "10.0.0.0/8", "fd00::/8", or an address alone (a network of one). Bits beyond the
 // prefix are ignored. 0 or -RDS_EPARSE.
 int rds_cidr_parse(const char *text, struct rds_cidr *out) __attribute__((warn_unused_result));
+// "10.0.0.0/8", "fd00::/8"; one address too has its prefix. A network of both IPv4 and IPv6 is
+// written as IPv6.
+void rds_cidr_format(const struct rds_cidr *net, char out[RDS_CIDR_TEXT]);
 bool rds_cidr_holds(const struct rds_cidr *net, const struct rds_ip *ip);
 bool rds_cidrs_hold(const struct rds_cidr *nets, size_t n, const struct rds_ip *ip);
 

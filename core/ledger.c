@@ -82,6 +82,17 @@ const char *rds_route_name(enum rds_route route)
 	return names[route];
 }
 
+const char *rds_relay_why_name(enum rds_relay_why why)
+{
+	static const char *const names[] = {"",
+	                                    "always-use-relay",
+	                                    "always-use-relay for a network",
+	                                    "one side is in mask",
+	                                    "websocket",
+	                                    "the client wants it"};
+	return names[why];
+}
+
 const char *rds_step_name(enum rds_step step)
 {
 	static const char *const names[] = {"asked",      "passed on", "hole sent",

@@ -9,6 +9,16 @@
 
 enum rds_route { RDS_ROUTE_NONE, RDS_ROUTE_DIRECT, RDS_ROUTE_LAN, RDS_ROUTE_RELAY };
 
+// Why a session goes by the relay.
+enum rds_relay_why {
+	RDS_RELAY_NOT,       // it needn't
+	RDS_RELAY_ALWAYS,    // the server is told so
+	RDS_RELAY_NETWORK,   // and so for a network of one side
+	RDS_RELAY_MASK,      // one side is in the local network, the other isn't
+	RDS_RELAY_WEBSOCKET, // A can't do otherwise
+	RDS_RELAY_ASKED,     // A wants it
+};
+
 enum rds_step {
 	RDS_STEP_ASKED,      // A asked
 	RDS_STEP_PASSED_ON,  // and B was told
@@ -33,6 +43,7 @@ struct rds_attempt {
 	uint64_t at_ms;
 	struct rds_addr from;
 	enum rds_route route;
+	enum rds_relay_why relay_why;
 	enum rds_verdict verdict;
 	enum rds_reason why;
 	uint64_t seen_ms; // when the target was last seen; 0: never
@@ -72,6 +83,7 @@ void rds_attempt_step(struct rds_attempt *attempt, uint64_t now_ms, enum rds_ste
 const struct rds_attempt *rds_ledger_next(const struct rds_ledger *ledger, uint64_t *at);
 
 const char *rds_route_name(enum rds_route route);
+const char *rds_relay_why_name(enum rds_relay_why why);
 const char *rds_step_name(enum rds_step step);
 const char *rds_verdict_name(enum rds_verdict verdict);
 

@@ -62,6 +62,8 @@ struct rds_rendezvous_config {
 	const struct rds_cidr *lan;
 	size_t n_lan;
 	bool always_use_relay;
+	const struct rds_cidr *relayed; // sessions with a side in one of these use it in any case
+	size_t n_relayed;
 	enum rds_enrol enrol;
 	const struct rds_relay_names *relays; // the first ones in rotation
 	size_t n_relays;

@@ -180,12 +180,10 @@ void rds_rendezvous_set_enrol(struct rds_rendezvous *rules, enum rds_enrol enrol
 	rules->config.enrol = enrol;
 }
 
-void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on)
+void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on,
+                                         const struct rds_cidr *nets, size_t n)
 {
 	rules->config.always_use_relay = on;
-}
-
-bool rds_rendezvous_always_use_relay(const struct rds_rendezvous *rules)
-{
-	return rules->config.always_use_relay;
+	rules->config.relayed = nets;
+	rules->config.n_relayed = n;
 }

@@ -60,7 +60,9 @@ void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_re
 struct rds_rotation *rds_rendezvous_relays(struct rds_rendezvous *rules);
 
 void rds_rendezvous_set_enrol(struct rds_rendezvous *rules, enum rds_enrol enrol);
-void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on);
-bool rds_rendezvous_always_use_relay(const struct rds_rendezvous *rules);
+
+// Replaces what the configuration says of relaying; nets are borrowed as its `relayed` are.
+void rds_rendezvous_set_always_use_relay(struct rds_rendezvous *rules, bool on,
+                                         const struct rds_cidr *nets, size_t n);
 
 #endif

@@ -34,24 +34,42 @@ static struct rds_view next_relay(struct rds_rendezvous *rules, const struct rds
 	return relay == NULL ? rds_view_of(NULL, 0) : rds_relay_name_for(relay, &b->path.remote.ip);
 }
 
-// How A and B stand to each other.
-struct route {
-	bool local;      // B is asked for its local address
-	bool must_relay; // B is told to go straight to the relay
-};
+static bool in_lan(const struct rds_rendezvous *rules, const struct rds_ip *ip)
+{
+	return rds_cidrs_hold(rules->config.lan, rules->config.n_lan, ip);
+}
 
-static struct route choose_route(const struct rds_rendezvous *rules, const struct rds_source *from,
-                                 const struct rds_ip *b, bool force_relay)
+static bool is_relayed(const struct rds_rendezvous *rules, const struct rds_ip *ip)
+{
+	return rds_cidrs_hold(rules->config.relayed, rules->config.n_relayed, ip);
+}
+
+// Why a session of A, which asks from there, with B must go by the relay. What A wants comes last:
+// it changes less of what B is told.
+static enum rds_relay_why must_relay(const struct rds_rendezvous *rules,
+                                     const struct rds_source *from, const struct rds_ip *b,
+                                     bool force_relay)
 {
 	const struct rds_ip *a = &from->path.remote.ip;
-	const struct rds_rendezvous_config *config = &rules->config;
-	bool lan_a = rds_cidrs_hold(config->lan, config->n_lan, a);
-	bool lan_b = rds_cidrs_hold(config->lan, config->n_lan, b);
-	bool must_relay =
-	        config->always_use_relay || lan_a != lan_b || from->door == RDS_DOOR_WEBSOCKET;
-	bool near = rds_ip_equal(a, b) || (lan_a && lan_b);
-	return (struct route){.must_relay = must_relay,
-	                      .local = near && !must_relay && !force_relay};
+	if (rules->config.always_use_relay)
+		return RDS_RELAY_ALWAYS;
+	if (is_relayed(rules, a) || is_relayed(rules, b))
+		return RDS_RELAY_NETWORK;
+	if (in_lan(rules, a) != in_lan(rules, b))
+		return RDS_RELAY_MASK;
+	if (from->door == RDS_DOOR_WEBSOCKET)
+		return RDS_RELAY_WEBSOCKET;
+	return force_relay ? RDS_RELAY_ASKED : RDS_RELAY_NOT;
+}
+
+// FetchLocalAddr can't force the relay, so it is for sessions that need none.
+static enum rds_route choose_route(const struct rds_rendezvous *rules, const struct rds_ip *a,
+                                   const struct rds_ip *b, enum rds_relay_why why)
+{
+	if (why != RDS_RELAY_NOT)
+		return RDS_ROUTE_RELAY;
+	return rds_ip_equal(a, b) || (in_lan(rules, a) && in_lan(rules, b)) ? RDS_ROUTE_LAN
+	                                                                    : RDS_ROUTE_DIRECT;
 }
 
 // A's address as the wire has it. Any clock does: it only scrambles the bytes.
@@ -79,8 +97,9 @@ static void send_fetch_local_addr(struct rds_rendezvous *rules, const struct rds
 
 static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incoming *in,
                             const struct rds_peer *peer, const struct rds_wait *wait,
-                            bool must_relay)
+                            enum rds_relay_why why)
 {
+	bool told_by_us = why != RDS_RELAY_NOT && why != RDS_RELAY_ASKED;
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	rds_message msg = {.which_member = rds_RendezvousMessage_punch_hole_tag};
 	rds_PunchHole *punch = &msg.member.punch_hole;
@@ -88,8 +107,8 @@ static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incom
 	(void)rds_set(&punch->socket_addr, mangle(in, wait, addr));
 	(void)rds_set(&punch->relay_server, next_relay(rules, peer));
 	(void)rds_set(&punch->socket_addr_v6, rds_get(request->socket_addr_v6));
-	punch->nat_type = must_relay ? (int32_t)rds_NatType_SYMMETRIC : request->nat_type;
-	punch->force_relay = must_relay || request->force_relay;
+	punch->nat_type = told_by_us ? (int32_t)rds_NatType_SYMMETRIC : request->nat_type;
+	punch->force_relay = why != RDS_RELAY_NOT;
 	punch->udp_port = request->udp_port;
 	punch->upnp_port = request->upnp_port;
 	rendezvous_send_to_peer(rules, peer, &msg);
@@ -130,10 +149,11 @@ static void note_refused(struct rds_attempt *attempt, enum rds_reason why,
 }
 
 static void note_passed_on(struct rds_attempt *attempt, const struct rds_incoming *in,
-                           struct rds_wait *wait, enum rds_route route)
+                           struct rds_wait *wait, enum rds_route route, enum rds_relay_why why)
 {
 	wait->attempt = attempt->number;
 	attempt->route = route;
+	attempt->relay_why = why;
 	rds_attempt_step(attempt, in->now_ms, RDS_STEP_PASSED_ON);
 }
 
@@ -169,20 +189,19 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 		answer_other_failure(rules, in, "The server is busy, please try again");
 		return;
 	}
-	struct route route =
-	        choose_route(rules, in->from, &peer->path.remote.ip, request->force_relay);
-	enum rds_route name = route.local                                ? RDS_ROUTE_LAN
-	                      : route.must_relay || request->force_relay ? RDS_ROUTE_RELAY
-	                                                                 : RDS_ROUTE_DIRECT;
-	note_passed_on(attempt, in, wait, name);
+	const struct rds_ip *b = &peer->path.remote.ip;
+	enum rds_relay_why relay_why = must_relay(rules, in->from, b, request->force_relay);
+	enum rds_route route = choose_route(rules, &in->from->path.remote.ip, b, relay_why);
+	note_passed_on(attempt, in, wait, route, relay_why);
 	rds_log(RDS_LOG_DEBUG, "punch", rds_field_bytes("id", id),
 	        rds_field_addr("from", &in->from->path.remote),
 	        rds_field_addr("to", &peer->path.remote),
-	        rds_field_text("route", rds_route_name(name)));
-	if (route.local)
+	        rds_field_text("route", rds_route_name(route)),
+	        rds_field_text("because", rds_relay_why_name(relay_why)));
+	if (route == RDS_ROUTE_LAN)
 		send_fetch_local_addr(rules, in, peer, wait);
 	else
-		send_punch_hole(rules, in, peer, wait, route.must_relay);
+		send_punch_hole(rules, in, peer, wait, relay_why);
 }
 
 void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_incoming *in)
@@ -211,8 +230,12 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 		refuse_relay(rules, in, "The server is busy, please try again");
 		return;
 	}
+<<<<<<< HEAD
 	note_passed_on(attempt, in, wait, RDS_ROUTE_RELAY);
 	rendezvous_issue(rules, in, rds_get(in->msg->member.request_relay.uuid));
+=======
+	note_passed_on(attempt, in, wait, RDS_ROUTE_RELAY, RDS_RELAY_ASKED);
+>>>>>>> 7adcee9 (always-use-relay takes networks too)
 	rds_message msg = *in->msg;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, wait, addr));

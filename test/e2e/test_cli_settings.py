@@ -296,7 +296,8 @@ BAD = {
     "number": ("limit-register-minute", ("number",), ["-1", "x", "1.5", "1e3", "0x10", "99999999999999999999", "5 5"]),
     "port": ("port", ("number", "3", "65533"), ["0", "-1", "65535", "70000", "4294988412", "off", "http"]),
     "other port": ("nat-port", ("1", "65535", "off"), ["0", "65536", "no", "none"]),
-    "switch": ("always-use-relay", ("Y", "N"), ["maybe", "2", "YN", "tru"]),
+    "switch": ("secure-tcp", ("Y", "N"), ["maybe", "2", "YN", "tru", "10.0.0.0/8"]),
+    "switch or networks": ("always-use-relay", ("Y", "N", "network"), ["maybe", "2", "YN", "Y,10.0.0.0/8", "10.0/8"]),
     "networks": (
         "limit-exempt",
         ("network",),
@@ -362,6 +363,7 @@ GOOD = [
     ("always-use-relay", "No"),
     ("always-use-relay", "on"),
     ("always-use-relay", "OFF"),
+    ("always-use-relay", "10.0.0.0/8, fd00::/8,192.0.2.7"),
     ("limit-exempt", "10.0.0.0/8, fd00::/8,192.0.2.7"),
     ("limit-exempt", "0.0.0.0/0"),
     ("limit-register-minute", "0"),

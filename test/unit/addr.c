@@ -258,6 +258,31 @@ static void no_networks(void **state)
 	}
 }
 
+// What is written is read again as the same.
+static void network_texts(void **state)
+{
+	(void)state;
+	static const char *const texts[][2] = {
+	        {"10.0.0.0/8", "10.0.0.0/8"},
+	        {"192.0.2.7", "192.0.2.7/32"},
+	        {"0.0.0.0/0", "0.0.0.0/0"},
+	        {"fd00::/8", "fd00::/8"},
+	        {"::/0", "::/0"},
+	        {"2001:db8::7", "2001:db8::7/128"},
+	        {"::ffff:10.0.0.0/104", "10.0.0.0/8"},
+	        {"::ffff:10.0.0.0/90", "::ffff:10.0.0.0/90"},
+	        {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+	         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"},
+	};
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct rds_cidr net;
+		char text[RDS_CIDR_TEXT];
+		assert_int_equal(rds_cidr_parse(texts[i][0], &net), 0);
+		rds_cidr_format(&net, text);
+		assert_string_equal(text, texts[i][1]);
+	}
+}
+
 static void any_of_several_networks(void **state)
 {
 	(void)state;
@@ -301,6 +326,7 @@ int main(void)
 	        cmocka_unit_test(addr_texts),
 	        cmocka_unit_test(networks_hold),
 	        cmocka_unit_test(no_networks),
+	        cmocka_unit_test(network_texts),
 	        cmocka_unit_test(any_of_several_networks),
 	        cmocka_unit_test(sources_are_whole_ipv4_and_half_ipv6),
 	};

@@ -173,6 +173,9 @@ static void everything_has_a_name(void **state)
 		assert_true(strlen(rds_step_name((enum rds_step)i)) > 0);
 	for (int i = RDS_VERDICT_OPEN; i <= RDS_VERDICT_LATE; i++)
 		assert_true(strlen(rds_verdict_name((enum rds_verdict)i)) > 0);
+	assert_string_equal(rds_relay_why_name(RDS_RELAY_NOT), "");
+	for (int i = RDS_RELAY_ALWAYS; i <= RDS_RELAY_ASKED; i++)
+		assert_true(strlen(rds_relay_why_name((enum rds_relay_why)i)) > 0);
 	assert_string_equal(rds_route_name(RDS_ROUTE_RELAY), "relay");
 	assert_string_equal(rds_step_name(RDS_STEP_LATE), "answered too late");
 	assert_string_equal(rds_verdict_name(RDS_VERDICT_LATE), "answer came too late");

@@ -273,12 +273,10 @@ static void relaying_is_switched_at_run_time(void **state)
 	struct rds_addr near = addr_of("203.0.113.7", 40000);
 	struct rds_relay_names relay = {.name = rds_view_text("relay.example.com")};
 	registered(w, "ridge-042", "uuid-1", "pk-1", &b);
-	assert_false(rds_rendezvous_always_use_relay(w->rules));
 	send_punch(w, 1, &near, "ridge-042");
 	(void)expect_answer(w, &b, rds_RendezvousMessage_fetch_local_addr_tag);
-	rds_rendezvous_set_always_use_relay(w->rules, true);
+	rds_rendezvous_set_always_use_relay(w->rules, true, NULL, 0);
 	rds_rendezvous_set_relays(w->rules, &relay, 1);
-	assert_true(rds_rendezvous_always_use_relay(w->rules));
 	send_punch(w, 2, &near, "ridge-042");
 	const rds_PunchHole *punch =
 	        &expect_answer(w, &b, rds_RendezvousMessage_punch_hole_tag)->msg.member.punch_hole;
@@ -288,6 +286,15 @@ static void relaying_is_switched_at_run_time(void **state)
 	send_punch(w, 3, &near, "ridge-042");
 	punch = &expect_answer(w, &b, rds_RendezvousMessage_punch_hole_tag)->msg.member.punch_hole;
 	assert_int_equal(punch->relay_server.size, 0);
+	struct rds_cidr net;
+	assert_int_equal(rds_cidr_parse("203.0.113.0/24", &net), 0);
+	rds_rendezvous_set_always_use_relay(w->rules, false, &net, 1);
+	send_punch(w, 4, &near, "ridge-042");
+	punch = &expect_answer(w, &b, rds_RendezvousMessage_punch_hole_tag)->msg.member.punch_hole;
+	assert_true(punch->force_relay);
+	rds_rendezvous_set_always_use_relay(w->rules, false, NULL, 0);
+	send_punch(w, 5, &near, "ridge-042");
+	(void)expect_answer(w, &b, rds_RendezvousMessage_fetch_local_addr_tag);
 	world_close(w);
 }
 

@@ -2,6 +2,8 @@
 // Goal: PunchHoleRequest (protocol.md section 7): every refusal and every route to B.
 #include "test/unit/world.h"
 
+#include "core/rendezvous_admin.h"
+
 static const uint8_t v6[18] = {0x20, 1, 0x0d, 0xb8, [15] = 2, 0x23, 0x27};
 
 static struct rds_view v6_view(void)
@@ -157,35 +159,71 @@ static const struct route {
 	bool always;
 	bool force; // A wants the relay
 	enum told told;
+	enum rds_relay_why why;
+	const char *relayed; // a network whose sessions use the relay
 } routes[] = {
-        {"198.51.100.1", "203.0.113.7", false, false, false, PUNCH},
-        {"198.51.100.1", "203.0.113.7", true, false, false, PUNCH},
-        {"203.0.113.7", "203.0.113.7", false, false, false, FETCH},
-        {"203.0.113.7", "203.0.113.7", true, false, false, FETCH},
-        {"::ffff:203.0.113.7", "203.0.113.7", false, false, false, FETCH},
-        {"2001:db8::7", "2001:db8::7", false, false, false, FETCH},
-        {"2001:db8::7", "2001:db8::8", false, false, false, PUNCH},
-        {"10.0.0.1", "10.200.0.1", true, false, false, FETCH},
-        {"10.0.0.1", "fd00::1", true, false, false, FETCH},
-        {"10.0.0.1", "10.200.0.1", false, false, false, PUNCH},
-        {"10.0.0.1", "203.0.113.7", true, false, false, RELAY},
-        {"198.51.100.1", "10.0.0.1", true, false, false, RELAY},
-        {"10.0.0.1", "203.0.113.7", false, false, false, PUNCH},
-        {"198.51.100.1", "203.0.113.7", false, true, false, RELAY},
-        {"203.0.113.7", "203.0.113.7", false, true, false, RELAY},
-        {"10.0.0.1", "10.200.0.1", true, true, false, RELAY},
-        {"10.0.0.1", "203.0.113.7", true, true, false, RELAY},
-        {"10.0.0.1", "203.0.113.7", true, false, true, RELAY},
-        {"198.51.100.1", "203.0.113.7", false, true, true, RELAY},
+        {"198.51.100.1", "203.0.113.7", false, false, false, PUNCH, RDS_RELAY_NOT, NULL},
+        {"198.51.100.1", "203.0.113.7", true, false, false, PUNCH, RDS_RELAY_NOT, NULL},
+        {"203.0.113.7", "203.0.113.7", false, false, false, FETCH, RDS_RELAY_NOT, NULL},
+        {"203.0.113.7", "203.0.113.7", true, false, false, FETCH, RDS_RELAY_NOT, NULL},
+        {"::ffff:203.0.113.7", "203.0.113.7", false, false, false, FETCH, RDS_RELAY_NOT, NULL},
+        {"2001:db8::7", "2001:db8::7", false, false, false, FETCH, RDS_RELAY_NOT, NULL},
+        {"2001:db8::7", "2001:db8::8", false, false, false, PUNCH, RDS_RELAY_NOT, NULL},
+        {"10.0.0.1", "10.200.0.1", true, false, false, FETCH, RDS_RELAY_NOT, NULL},
+        {"10.0.0.1", "fd00::1", true, false, false, FETCH, RDS_RELAY_NOT, NULL},
+        {"10.0.0.1", "10.200.0.1", false, false, false, PUNCH, RDS_RELAY_NOT, NULL},
+        {"10.0.0.1", "203.0.113.7", true, false, false, RELAY, RDS_RELAY_MASK, NULL},
+        {"198.51.100.1", "10.0.0.1", true, false, false, RELAY, RDS_RELAY_MASK, NULL},
+        {"10.0.0.1", "203.0.113.7", false, false, false, PUNCH, RDS_RELAY_NOT, NULL},
+        {"198.51.100.1", "203.0.113.7", false, true, false, RELAY, RDS_RELAY_ALWAYS, NULL},
+        {"203.0.113.7", "203.0.113.7", false, true, false, RELAY, RDS_RELAY_ALWAYS, NULL},
+        {"10.0.0.1", "10.200.0.1", true, true, false, RELAY, RDS_RELAY_ALWAYS, NULL},
+        {"10.0.0.1", "203.0.113.7", true, true, false, RELAY, RDS_RELAY_ALWAYS, NULL},
+        {"10.0.0.1", "203.0.113.7", true, false, true, RELAY, RDS_RELAY_MASK, NULL},
+        {"198.51.100.1", "203.0.113.7", false, true, true, RELAY, RDS_RELAY_ALWAYS, NULL},
+        // by network, whichever side is in it
+        {"198.51.100.1", "203.0.113.7", false, false, false, RELAY, RDS_RELAY_NETWORK,
+         "203.0.113.0/24"},
+        {"198.51.100.1", "203.0.113.7", false, false, false, RELAY, RDS_RELAY_NETWORK,
+         "198.51.100.1"},
+        {"198.51.100.1", "203.0.113.7", false, false, false, PUNCH, RDS_RELAY_NOT, "192.0.2.0/24"},
+        {"203.0.113.7", "203.0.113.7", false, false, false, RELAY, RDS_RELAY_NETWORK,
+         "203.0.113.0/24"},
+        {"203.0.113.7", "203.0.113.7", false, false, false, FETCH, RDS_RELAY_NOT, "203.0.112.0/24"},
+        {"10.0.0.1", "10.200.0.1", true, false, false, RELAY, RDS_RELAY_NETWORK, "10.200.0.0/16"},
+        {"10.0.0.1", "203.0.113.7", true, false, false, RELAY, RDS_RELAY_NETWORK, "10.0.0.0/8"},
+        {"198.51.100.1", "203.0.113.7", false, false, true, RELAY, RDS_RELAY_NETWORK,
+         "203.0.113.0/24"},
+        {"198.51.100.1", "203.0.113.7", false, true, false, RELAY, RDS_RELAY_ALWAYS,
+         "203.0.113.0/24"},
+        {"2001:db8::7", "2001:db8:1::8", false, false, false, RELAY, RDS_RELAY_NETWORK,
+         "2001:db8:1::/48"},
+        {"2001:db8::7", "2001:db8:1::8", false, false, false, PUNCH, RDS_RELAY_NOT, "0.0.0.0/0"},
 };
+
+// What the ledger says of the last attempt.
+static void expect_noted(const struct world *w, enum rds_route route, enum rds_relay_why why)
+{
+	uint64_t at = 0;
+	const struct rds_attempt *last = rds_ledger_next(rds_rendezvous_ledger(w->rules), &at);
+	assert_non_null(last);
+	assert_int_equal(last->route, route);
+	assert_int_equal(last->relay_why, why);
+}
 
 static void check_route(const struct route *route)
 {
 	struct rds_cidr lan[2];
 	assert_int_equal(rds_cidr_parse("10.0.0.0/8", &lan[0]), 0);
 	assert_int_equal(rds_cidr_parse("fd00::/8", &lan[1]), 0);
-	struct rds_rendezvous_config config = {
-	        .lan = lan, .n_lan = route->lan ? 2 : 0, .always_use_relay = route->always};
+	struct rds_cidr relayed;
+	struct rds_rendezvous_config config = {.lan = lan,
+	                                       .n_lan = route->lan ? 2 : 0,
+	                                       .always_use_relay = route->always,
+	                                       .relayed = &relayed,
+	                                       .n_relayed = route->relayed == NULL ? 0 : 1};
+	if (route->relayed != NULL)
+		assert_int_equal(rds_cidr_parse(route->relayed, &relayed), 0);
 	struct world *w = world_open(&config);
 	struct rds_path b = path_of(route->b, 5000);
 	struct rds_addr a = addr_of(route->a, 40000);
@@ -201,6 +239,11 @@ static void check_route(const struct route *route)
 		assert_int_equal(got->member.punch_hole.nat_type, route->told == RELAY ? 2 : 1);
 		assert_int_equal(got->member.punch_hole.force_relay, route->told == RELAY);
 	}
+	expect_noted(w,
+	             route->told == FETCH   ? RDS_ROUTE_LAN
+	             : route->told == PUNCH ? RDS_ROUTE_DIRECT
+	                                    : RDS_ROUTE_RELAY,
+	             route->why);
 	world_close(w);
 }
 
@@ -228,8 +271,29 @@ static void forced_relay_is_never_local(void **state)
 		const rds_PunchHole *punch = &expect_answer(w, &b, 9)->msg.member.punch_hole;
 		assert_true(punch->force_relay);
 		assert_int_equal(punch->nat_type, 1);
+		expect_noted(w, RDS_ROUTE_RELAY, RDS_RELAY_ASKED);
 		world_close(w);
 	}
+}
+
+// A in WebSocket mode can't be reached directly; in RequestRelay it asks for the relay by itself.
+static void other_ways_to_the_relay_are_noted(void **state)
+{
+	(void)state;
+	struct world *w = world_open(NULL);
+	struct rds_path b = path_of("203.0.113.7", 5000);
+	struct rds_addr a = addr_of("203.0.113.7", 40000);
+	registered(w, "ridge-042", "uuid-1", "pk-1", &b);
+	rds_message msg = full_request(w, "ridge-042");
+	frame(w, RDS_DOOR_WEBSOCKET, 1, &a, &msg);
+	const rds_PunchHole *punch = &expect_answer(w, &b, 9)->msg.member.punch_hole;
+	assert_true(punch->force_relay);
+	assert_int_equal(punch->nat_type, 2);
+	expect_noted(w, RDS_ROUTE_RELAY, RDS_RELAY_WEBSOCKET);
+	send_request_relay(w, 2, &a, "ridge-042", "session");
+	(void)expect_answer(w, &b, 18);
+	expect_noted(w, RDS_ROUTE_RELAY, RDS_RELAY_ASKED);
+	world_close(w);
 }
 
 static void relays_are_handed_out_in_turn(void **state)
@@ -406,6 +470,7 @@ int main(void)
 	        cmocka_unit_test(ipv6_clients_meet_too),
 	        cmocka_unit_test(routes_are_as_the_table_says),
 	        cmocka_unit_test(forced_relay_is_never_local),
+	        cmocka_unit_test(other_ways_to_the_relay_are_noted),
 	        cmocka_unit_test(relays_are_handed_out_in_turn),
 	        cmocka_unit_test(no_relay_is_an_empty_text),
 	        cmocka_unit_test(second_fetch_goes_without_ipv6),

@@ -113,6 +113,30 @@ static void networks(void **state)
 	assert_int_equal(cidrs.n, 0);
 }
 
+static void switches_by_network(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"", ",", "perhaps", "Y,10.0.0.0/8", "10.0.0.0/8,N", "2"};
+	struct rds_switch sw;
+	struct rds_error err = {""};
+	struct rds_ip inside = ip_of("10.9.9.9");
+	assert_int_equal(rds_value_switch_or_cidrs("On", &sw, &err), 0);
+	assert_true(sw.on && sw.nets.n == 0);
+	assert_int_equal(rds_value_switch_or_cidrs("0", &sw, &err), 0);
+	assert_true(!sw.on && sw.nets.n == 0);
+	assert_int_equal(rds_value_switch_or_cidrs("fd00::/8, 10.0.0.0/8", &sw, &err), 0);
+	assert_true(!sw.on && sw.nets.n == 2);
+	assert_true(rds_cidrs_hold(sw.nets.items, sw.nets.n, &inside));
+	rds_switch_free(&sw);
+	assert_int_equal(sw.nets.n, 0);
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		if (rds_value_switch_or_cidrs(bad[i], &sw, &err) != -RDS_EINVAL)
+			fail_msg("\"%s\" was taken", bad[i]);
+		assert_contains(err.text, "Y or N, or networks (10.0.0.0/8");
+		assert_int_equal(sw.nets.n, 0);
+	}
+}
+
 static void binds(void **state)
 {
 	(void)state;
@@ -218,6 +242,7 @@ int main(void)
 	        cmocka_unit_test(switches),
 	        cmocka_unit_test(lists),
 	        cmocka_unit_test(networks),
+	        cmocka_unit_test(switches_by_network),
 	        cmocka_unit_test(binds),
 	        cmocka_unit_test(hosts),
 	        cmocka_unit_test(no_hosts),
