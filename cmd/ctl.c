@@ -4,6 +4,7 @@
 #include "cmd/json.h"
 #include "cmd/running.h"
 #include "core/alloc.h"
+#include "net/lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,23 +36,25 @@ static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const c
 	return ok && fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }
 
-// The words of a command as one line. NULL if one of them can't be part of it.
+// The words of a command as one line. NULL if they aren't text, or too long.
 static char *join(int n, char **words, bool online)
 {
 	char *line = rds_strdup("");
-	for (int i = 0; i < n && line != NULL; i++) {
-		char *longer = strpbrk(words[i], "\r\n") != NULL
-		                       ? NULL
-		                       : rds_asprintf("%s%s%s", line, i > 0 ? " " : "", words[i]);
+	for (int i = 0; i < n; i++) {
+		char *longer = rds_asprintf("%s%s%s", line, i > 0 ? " " : "", words[i]);
 		free(line);
 		line = longer;
 	}
-	if (online && line != NULL) {
+	if (online) {
 		char *longer = rds_asprintf("%s --online", line);
 		free(line);
 		line = longer;
 	}
-	return line;
+	struct rds_view whole;
+	if (rds_line_read(rds_view_text(line), true, &whole) == (long)strlen(line))
+		return line;
+	free(line);
+	return NULL;
 }
 
 int cmd_ctl(int argc, char **argv)

@@ -148,6 +148,14 @@
 // Log lines of one kind (refusals) a second; what is over is counted and said in one line.
 #define RDS_LOG_BURST 10
 
+// Control sockets and consoles: a line, how long one may be awaited, the pause that ends one that
+// is typed without its end, and how many connections there are at once (some 10 KB each; the oldest
+// makes room).
+#define RDS_LINE_MAX_BYTES 4096
+#define RDS_LINE_IDLE_MS   10000
+#define RDS_LINE_PAUSE_MS  1000
+#define RDS_LINE_CLIENTS   64
+
 // Settings: values longer than this are typing errors.
 #define RDS_SETTING_MAX_BYTES 4096
 

@@ -5,9 +5,6 @@
 #include "net/acceptor.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/event.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,86 +15,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define REQUEST_MAX_BYTES 4096
-#define ANSWER_MAX_BYTES  (64 * 1024 * 1024)
-#define TIMEOUT_SEC       10
+#define ANSWER_MAX_BYTES (64 * 1024 * 1024)
 
 struct rds_control {
-	struct rds_loop *loop;
 	char *path;
 	struct rds_acceptor *acceptor;
-	struct client *clients;
-	rds_control_fn answer;
-	void *ctx;
+	struct rds_lines *lines;
 };
-
-struct client {
-	struct rds_control *control;
-	struct client *next;
-	struct client *previous;
-	struct bufferevent *bev;
-};
-
-static void client_free(struct client *client)
-{
-	*(client->previous != NULL ? &client->previous->next : &client->control->clients) =
-	        client->next;
-	if (client->next != NULL)
-		client->next->previous = client->previous;
-	bufferevent_free(client->bev);
-	free(client);
-}
-
-static void on_event(struct bufferevent *bev, short what, void *arg)
-{
-	(void)bev;
-	(void)what;
-	client_free(arg);
-}
-
-static void on_written(struct bufferevent *bev, void *arg)
-{
-	(void)bev;
-	client_free(arg);
-}
-
-static void on_request(struct bufferevent *bev, void *arg)
-{
-	struct client *client = arg;
-	struct evbuffer *input = bufferevent_get_input(bev);
-	char *line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF);
-	if (line == NULL) {
-		if (evbuffer_get_length(input) > REQUEST_MAX_BYTES)
-			client_free(client);
-		return;
-	}
-	char *answer = client->control->answer(client->control->ctx, line);
-	bufferevent_setcb(bev, NULL, on_written, on_event, client);
-	(void)bufferevent_disable(bev, EV_READ);
-	(void)evbuffer_add_printf(bufferevent_get_output(bev), "%s\n", answer);
-	free(answer);
-	free(line);
-}
 
 static void on_connection(void *ctx, int fd, const struct rds_addr *remote)
 {
-	static const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
-	struct rds_control *control = ctx;
-	struct bufferevent *bev =
-	        bufferevent_socket_new(rds_loop_base(control->loop), fd, BEV_OPT_CLOSE_ON_FREE);
 	(void)remote;
-	if (bev == NULL)
-		abort();
-	struct client *client = rds_calloc(1, sizeof *client);
-	client->control = control;
-	client->bev = bev;
-	client->next = control->clients;
-	if (client->next != NULL)
-		client->next->previous = client;
-	control->clients = client;
-	bufferevent_setcb(bev, on_request, NULL, on_event, client);
-	(void)bufferevent_set_timeouts(bev, &timeout, &timeout);
-	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
+	rds_lines_take(ctx, fd);
 }
 
 static int set_path(struct sockaddr_un *addr, const char *path)
@@ -132,7 +61,7 @@ static int listen_at(const char *path)
 	return -1;
 }
 
-int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn answer, void *ctx,
+int rds_control_open(struct rds_loop *loop, const char *path, rds_line_fn answer, void *ctx,
                      struct rds_control **out, struct rds_error *err)
 {
 	int fd = listen_at(path);
@@ -140,11 +69,9 @@ int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn ans
 		return rds_fail(err, RDS_ESYS, "can't make the control socket: %s",
 		                strerror(errno));
 	struct rds_control *control = rds_calloc(1, sizeof *control);
-	control->loop = loop;
 	control->path = rds_strdup(path);
-	control->answer = answer;
-	control->ctx = ctx;
-	control->acceptor = rds_acceptor_new(loop, fd, on_connection, control);
+	control->lines = rds_lines_new(loop, "control", false, answer, ctx);
+	control->acceptor = rds_acceptor_new(loop, fd, on_connection, control->lines);
 	*out = control;
 	return 0;
 }
@@ -153,11 +80,8 @@ void rds_control_close(struct rds_control *control)
 {
 	if (control == NULL)
 		return;
-	for (struct client *client = control->clients, *next; client != NULL; client = next) {
-		next = client->next;
-		client_free(client);
-	}
 	rds_acceptor_free(control->acceptor);
+	rds_lines_free(control->lines);
 	(void)unlink(control->path);
 	free(control->path);
 	free(control);

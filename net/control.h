@@ -6,16 +6,13 @@
 #define RDS_NET_CONTROL_H
 
 #include "core/error.h"
-#include "net/loop.h"
+#include "net/lines.h"
 
 struct rds_control;
 
-// Answers one request (a line without its end): returns fresh memory that is freed after.
-typedef char *(*rds_control_fn)(void *ctx, const char *request);
-
 // Listens at path (0600), which is replaced if a dead process left it: whoever calls this holds
 // the role's lock. -RDS_ESYS, *err leaving it to the caller to say where.
-int rds_control_open(struct rds_loop *loop, const char *path, rds_control_fn answer, void *ctx,
+int rds_control_open(struct rds_loop *loop, const char *path, rds_line_fn answer, void *ctx,
                      struct rds_control **out, struct rds_error *err)
         __attribute__((warn_unused_result));
 
