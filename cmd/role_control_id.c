@@ -19,18 +19,23 @@ static const char *state_name(enum rds_peer_state state)
 	return names[state];
 }
 
-// A time of the loop's clock as a wall clock shows it; "" for never.
-static void add_time(cJSON *json, const char *name, const struct role *role, uint64_t ms)
+const char *role_time(const struct role *role, uint64_t ms, char out[ROLE_TIME_TEXT])
 {
-	char text[32] = "";
 	struct timespec now;
 	struct tm tm;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	int64_t ago_ms = (int64_t)(rds_loop_now_ms(role->loop) - ms);
 	time_t at = (time_t)(((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - ago_ms) / 1000);
+	out[0] = '\0';
 	if (ms != 0 && gmtime_r(&at, &tm) != NULL)
-		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	rds_json_text(json, name, text);
+		(void)strftime(out, ROLE_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return out;
+}
+
+static void add_time(cJSON *json, const char *name, const struct role *role, uint64_t ms)
+{
+	char text[ROLE_TIME_TEXT];
+	rds_json_text(json, name, role_time(role, ms, text));
 }
 
 struct listing {
@@ -147,21 +152,11 @@ static cJSON *blocked(struct role *role, const char *words)
 	return json;
 }
 
-static cJSON *wrong_value(const char *command, const struct rds_error *form)
-{
-	char *text = rds_asprintf("%s takes %s", command, form->text);
-	cJSON *json = rds_json_answer(text);
-	free(text);
-	return json;
-}
-
 static cJSON *always_use_relay(struct role *role, const char *words)
 {
 	struct rds_error err;
-	if (words[0] != '\0' && role_read_always_use_relay(role, words, &err) != 0)
-		return wrong_value("always-use-relay", &err);
-	if (words[0] != '\0')
-		rds_log(RDS_LOG_INFO, "always-use-relay set", rds_field_text("to", words));
+	if (words[0] != '\0' && role_set(role, RDS_SET_ALWAYS_USE_RELAY, words, "ctl", &err) != 0)
+		return rds_json_answer(err.text);
 	cJSON *json = rds_json_answer(NULL);
 	rds_json_switch(json, "always_use_relay", role->always_use_relay.on);
 	cJSON *nets = rds_json_array(json, "networks");
@@ -193,10 +188,8 @@ static void add_health(const struct role *role, cJSON *json, const struct rds_re
 static cJSON *relays(struct role *role, const char *words)
 {
 	struct rds_error err;
-	if (words[0] != '\0' && role_read_relays(role, words, &err) != 0)
-		return wrong_value("relays", &err);
-	if (words[0] != '\0')
-		rds_log(RDS_LOG_INFO, "relay-servers set", rds_field_text("to", words));
+	if (words[0] != '\0' && role_set(role, RDS_SET_RELAY_SERVERS, words, "ctl", &err) != 0)
+		return rds_json_answer(err.text);
 	const struct rds_rotation *rotation = rds_rendezvous_relays(rds_id_service_rules(role->id));
 	cJSON *json = rds_json_answer(NULL);
 	cJSON *array = rds_json_array(json, "relays");
@@ -213,10 +206,7 @@ static cJSON *relays(struct role *role, const char *words)
 // What became of it, in one phrase.
 static void add_verdict(const struct role *role, cJSON *json, const struct rds_attempt *attempt)
 {
-	const char *verdict = attempt->verdict == RDS_VERDICT_REFUSED
-	                              ? rds_reason_name(attempt->why)
-	                              : rds_verdict_name(attempt->verdict);
-	rds_json_text(json, "verdict", verdict);
+	rds_json_text(json, "verdict", rds_attempt_result(attempt));
 	rds_json_text(json, "meaning",
 	              attempt->verdict == RDS_VERDICT_REFUSED ? rds_reason_text(attempt->why) : "");
 	if (attempt->why == RDS_WHY_ID_OFFLINE)

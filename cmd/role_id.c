@@ -51,6 +51,20 @@ int role_read_always_use_relay(struct role *role, const char *text, struct rds_e
 	return 0;
 }
 
+int role_set(struct role *role, enum rds_setting setting, const char *text, const char *by,
+             struct rds_error *err)
+{
+	struct rds_error form;
+	const char *name = rds_setting_row(setting)->name;
+	int rc = setting == RDS_SET_RELAY_SERVERS ? role_read_relays(role, text, &form)
+	                                          : role_read_always_use_relay(role, text, &form);
+	if (rc != 0)
+		return rds_fail(err, RDS_EINVAL, "%s takes %s", name, form.text);
+	rds_log(RDS_LOG_INFO, "setting changed", rds_field_text("setting", name),
+	        rds_field_text("from", by), rds_field_text("to", text));
+	return 0;
+}
+
 static int read_lists(struct role *role, struct rds_error *err)
 {
 	const struct rds_settings *settings = role->settings;
@@ -162,13 +176,17 @@ int role_id_start(struct role *role, struct rds_error *err)
 		rc = role_listen(role, "id", RDS_TCP, nat_port, add_nat, err);
 	if (rc == 0)
 		rc = listen_for_websocket(role, err);
-	return rc == 0 ? role_relays_start(role, err) : rc;
+	if (rc != 0)
+		return rc;
+	role_console_open(role);
+	return role_relays_start(role, err);
 }
 
 void role_id_stop(struct role *role)
 {
 	role_relays_stop(role);
 	rds_id_service_free(role->id);
+	rds_lines_free(role->console);
 	rds_offerer_free(role->offerer);
 	rds_relays_free(&role->relays);
 	rds_strings_free(&role->server_names);

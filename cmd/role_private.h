@@ -57,6 +57,7 @@ struct role {
 	struct rds_cidrs exempt;
 	struct rds_resolver *resolver;
 	struct rds_relay_probe *probe;
+	struct rds_lines *console; // hbbs's; NULL: there is none
 
 	// relay
 	struct rds_relay *relay;
@@ -81,6 +82,9 @@ void role_probe_relays(struct role *role);
 void role_relays_stop(struct role *role);
 // The same for always-use-relay.
 int role_read_always_use_relay(struct role *role, const char *text, struct rds_error *err);
+// Sets one of the two until the next start, because `by` says so, and logs it.
+int role_set(struct role *role, enum rds_setting setting, const char *text, const char *by,
+             struct rds_error *err);
 
 // role_relay.c
 int role_relay_start(struct role *role, struct rds_error *err);
@@ -135,6 +139,15 @@ struct cJSON *role_command_run(const struct role_command *commands, size_t n, st
                                const char *command, const char *words);
 
 // role_control_id.c: answers the ID server's own commands; NULL: there is no such command.
+// role_console.c: opens hbbs's console if there is to be one.
+void role_console_open(struct role *role);
+
+// role_control_id.c: a time of the loop's clock as a wall clock shows it; "" for 0. Returns out.
+#define ROLE_TIME_TEXT 32
+const char *role_time(const struct role *role, uint64_t ms, char out[ROLE_TIME_TEXT]);
+
+// Answers the ID server's own commands; NULL: there is no such command.
+struct cJSON;
 struct cJSON *role_control_id(struct role *role, const char *command, const char *words);
 
 // role_control_relay.c: the same of the relay.

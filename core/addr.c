@@ -31,6 +31,12 @@ bool rds_ip_is_any(const struct rds_ip *ip)
 	return rds_ip_is_none(ip) || rds_ip_equal(ip, &any_v4);
 }
 
+bool rds_ip_is_loopback(const struct rds_ip *ip)
+{
+	static const struct rds_ip six = {{[15] = 1}};
+	return rds_ip_equal(ip, &six) || (rds_ip_is_v4(ip) && ip->b[12] == 127);
+}
+
 bool rds_ip_equal(const struct rds_ip *a, const struct rds_ip *b)
 {
 	return memcmp(a->b, b->b, sizeof a->b) == 0;

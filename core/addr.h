@@ -34,6 +34,8 @@ bool rds_ip_is_v4(const struct rds_ip *ip);
 bool rds_ip_is_none(const struct rds_ip *ip);
 // "::" or "0.0.0.0": where one listens on all addresses.
 bool rds_ip_is_any(const struct rds_ip *ip);
+// 127.0.0.0/8, ::1.
+bool rds_ip_is_loopback(const struct rds_ip *ip);
 bool rds_ip_equal(const struct rds_ip *a, const struct rds_ip *b);
 bool rds_addr_equal(const struct rds_addr *a, const struct rds_addr *b);
 

@@ -7,6 +7,7 @@
 
 struct rds_ledger {
 	uint64_t last;                                    // number of the newest
+	uint64_t cleared;                                 // number of the last that is not shown
 	struct rds_attempt attempts[RDS_LEDGER_ATTEMPTS]; // by number
 };
 
@@ -67,10 +68,21 @@ void rds_attempt_session(struct rds_attempt *attempt, struct rds_view uuid)
 	memcpy(attempt->uuid, uuid.data, len);
 }
 
+size_t rds_ledger_count(const struct rds_ledger *ledger)
+{
+	uint64_t n = ledger->last - ledger->cleared;
+	return (size_t)(n < RDS_LEDGER_ATTEMPTS ? n : RDS_LEDGER_ATTEMPTS);
+}
+
+void rds_ledger_clear(struct rds_ledger *ledger)
+{
+	ledger->cleared = ledger->last;
+}
+
 const struct rds_attempt *rds_ledger_next(const struct rds_ledger *ledger, uint64_t *at)
 {
 	uint64_t number = ledger->last - *at;
-	if (*at >= ledger->last || *at >= RDS_LEDGER_ATTEMPTS)
+	if (*at >= rds_ledger_count(ledger))
 		return NULL;
 	(*at)++;
 	return &ledger->attempts[number % RDS_LEDGER_ATTEMPTS];
@@ -105,4 +117,10 @@ const char *rds_verdict_name(enum rds_verdict verdict)
 	static const char *const names[] = {"waiting", "answered", "refused",
 	                                    "target never answered", "answer came too late"};
 	return names[verdict];
+}
+
+const char *rds_attempt_result(const struct rds_attempt *attempt)
+{
+	return attempt->verdict == RDS_VERDICT_REFUSED ? rds_reason_name(attempt->why)
+	                                               : rds_verdict_name(attempt->verdict);
 }

@@ -82,6 +82,15 @@ void rds_attempt_step(struct rds_attempt *attempt, uint64_t now_ms, enum rds_ste
 // Walks from the newest to the oldest: *at = 0 to start; NULL ends.
 const struct rds_attempt *rds_ledger_next(const struct rds_ledger *ledger, uint64_t *at);
 
+// How many such a walk shows.
+size_t rds_ledger_count(const struct rds_ledger *ledger);
+
+// Shows none of what is there any more; who still waits is no concern of it.
+void rds_ledger_clear(struct rds_ledger *ledger);
+
+// What became of an attempt, in one phrase.
+const char *rds_attempt_result(const struct rds_attempt *attempt);
+
 const char *rds_route_name(enum rds_route route);
 const char *rds_relay_why_name(enum rds_relay_why why);
 const char *rds_step_name(enum rds_step step);

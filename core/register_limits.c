@@ -122,19 +122,23 @@ static bool has_ip(const void *entry, const void *key)
 	return rds_ip_equal(&((const struct source *)entry)->ip, key);
 }
 
-static struct source *source_of(struct rds_register_limits *limits, const struct rds_ip *ip)
+static struct source *find(const struct rds_register_limits *limits, const struct rds_ip *ip)
 {
 	struct rds_ip key = rds_ip_source(ip);
-	uint64_t hash = hash_ip(limits, &key);
-	struct source *source = rds_table_find(&limits->sources, hash, has_ip, &key);
+	return rds_table_find(&limits->sources, hash_ip(limits, &key), has_ip, &key);
+}
+
+static struct source *source_of(struct rds_register_limits *limits, const struct rds_ip *ip)
+{
+	struct source *source = find(limits, ip);
 	if (source != NULL) {
 		unlink_source(limits, source);
 	} else {
 		if (limits->sources.used >= RDS_LIMITED_SOURCES)
 			forget(limits, limits->oldest);
 		source = rds_calloc(1, sizeof *source);
-		source->ip = key;
-		rds_table_insert(&limits->sources, hash, source);
+		source->ip = rds_ip_source(ip);
+		rds_table_insert(&limits->sources, hash_ip(limits, &source->ip), source);
 	}
 	link_newest(limits, source);
 	return source;
@@ -168,4 +172,49 @@ enum rds_reason rds_register_limits_count(struct rds_register_limits *limits, ui
 size_t rds_register_limits_sources(const struct rds_register_limits *limits)
 {
 	return limits->sources.used;
+}
+
+static uint32_t recent_count(const struct recent *recent, uint64_t now_ms, uint64_t window_ms)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < recent->n; i++)
+		n += now_ms - recent->ones[i].at_ms < window_ms;
+	return n;
+}
+
+static struct rds_limited limited(const struct source *source, uint64_t now_ms)
+{
+	return (struct rds_limited){.ip = source->ip,
+	                            .tries = recent_count(&source->tries, now_ms, MINUTE_MS),
+	                            .ids = recent_count(&source->ids, now_ms, DAY_MS)};
+}
+
+bool rds_register_limits_look(const struct rds_register_limits *limits, uint64_t now_ms,
+                              const struct rds_ip *ip, struct rds_limited *out)
+{
+	const struct source *source = find(limits, ip);
+	if (source != NULL)
+		*out = limited(source, now_ms);
+	return source != NULL;
+}
+
+size_t rds_register_limits_list(const struct rds_register_limits *limits, uint64_t now_ms,
+                                size_t skip, struct rds_limited *out, size_t max)
+{
+	size_t n = 0;
+	for (const struct source *s = limits->newest; s != NULL && n < max; s = s->older) {
+		if (skip > 0)
+			skip--;
+		else
+			out[n++] = limited(s, now_ms);
+	}
+	return n;
+}
+
+bool rds_register_limits_forget(struct rds_register_limits *limits, const struct rds_ip *ip)
+{
+	struct source *source = find(limits, ip);
+	if (source != NULL)
+		forget(limits, source);
+	return source != NULL;
 }

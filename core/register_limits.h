@@ -26,6 +26,25 @@ void rds_register_limits_free(struct rds_register_limits *limits);
 enum rds_reason rds_register_limits_count(struct rds_register_limits *limits, uint64_t now_ms,
                                           const struct rds_ip *ip, struct rds_view id);
 
+// What counts of one source now.
+struct rds_limited {
+	struct rds_ip ip; // an IPv6 /64's first
+	uint32_t tries;   // in the last minute
+	uint32_t ids;     // different ones, in the last day
+};
+
+// Looks up ip's source; false: nothing of it is remembered.
+bool rds_register_limits_look(const struct rds_register_limits *limits, uint64_t now_ms,
+                              const struct rds_ip *ip, struct rds_limited *out);
+
+// Fills out with up to max sources, the one seen last first, leaving out the first `skip`. Returns
+// how many.
+size_t rds_register_limits_list(const struct rds_register_limits *limits, uint64_t now_ms,
+                                size_t skip, struct rds_limited *out, size_t max);
+
+// Forgets what counts of ip's source: it starts anew. false: there was nothing.
+bool rds_register_limits_forget(struct rds_register_limits *limits, const struct rds_ip *ip);
+
 // Sources remembered now; never over RDS_LIMITED_SOURCES.
 size_t rds_register_limits_sources(const struct rds_register_limits *limits);
 

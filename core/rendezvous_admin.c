@@ -159,9 +159,14 @@ size_t rds_rendezvous_refused(const struct rds_rendezvous *rules, const struct r
 	return rules->n_refused;
 }
 
-const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rules)
+struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rules)
 {
 	return rules->ledger;
+}
+
+struct rds_register_limits *rds_rendezvous_limits(const struct rds_rendezvous *rules)
+{
+	return rules->limits;
 }
 
 void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,

@@ -50,7 +50,10 @@ struct rds_refused {
 };
 size_t rds_rendezvous_refused(const struct rds_rendezvous *rules, const struct rds_refused **out);
 
-const struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rules);
+struct rds_ledger *rds_rendezvous_ledger(const struct rds_rendezvous *rules);
+
+// What counts against addresses that register.
+struct rds_register_limits *rds_rendezvous_limits(const struct rds_rendezvous *rules);
 
 // As rds_rotation_set_relays; borrowed as those of the configuration are.
 void rds_rendezvous_set_relays(struct rds_rendezvous *rules, const struct rds_relay_names *relays,

@@ -230,12 +230,8 @@ void rendezvous_request_relay(struct rds_rendezvous *rules, const struct rds_inc
 		refuse_relay(rules, in, "The server is busy, please try again");
 		return;
 	}
-<<<<<<< HEAD
-	note_passed_on(attempt, in, wait, RDS_ROUTE_RELAY);
-	rendezvous_issue(rules, in, rds_get(in->msg->member.request_relay.uuid));
-=======
 	note_passed_on(attempt, in, wait, RDS_ROUTE_RELAY, RDS_RELAY_ASKED);
->>>>>>> 7adcee9 (always-use-relay takes networks too)
+	rendezvous_issue(rules, in, rds_get(in->msg->member.request_relay.uuid));
 	rds_message msg = *in->msg;
 	uint8_t addr[RDS_ADDR_WIRE];
 	(void)rds_set(&msg.member.request_relay.socket_addr, mangle(in, wait, addr));

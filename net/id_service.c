@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "net/id_service.h"
+#include "net/id_service_private.h"
 
 #include "core/alloc.h"
 #include "core/limits.h"
@@ -20,27 +20,6 @@ struct listener {
 	enum rds_door door;
 	rds_sha1_fn sha1;  // of WebSocket doors
 	bool proxy_header; // comes first, where a proxy is at the other end
-};
-
-struct rds_id_service {
-	struct rds_loop *loop;
-	struct rds_seed seed;
-	struct rds_rendezvous *rules;
-	struct rds_secure_hooks secure;
-	bool offers; // a secure channel, on the main port
-	unsigned keep_alive_sec;
-	struct rds_proxies proxies;
-	rds_hand_over_fn hand_over; // NULL: there is no relay here
-	void *hand_over_ctx;
-	rds_issue_fn on_issue; // NULL: nobody cares
-	void *on_issue_ctx;
-	struct rds_store *store;
-	struct rds_waker *store_waker;
-	struct rds_udp *udp;
-	struct listener **listeners;
-	size_t n_listeners;
-	struct rds_table streams_by_id;
-	struct rds_shares shares; // of connections, among the addresses they come from
 };
 
 static uint64_t hash_id(const struct rds_id_service *service, uint64_t id)
@@ -87,30 +66,6 @@ static bool keep_conn(void *ctx, uint64_t conn)
 	if (stream != NULL)
 		rds_stream_keep(stream, service->keep_alive_sec);
 	return stream != NULL;
-}
-
-static int rename_row(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket)
-{
-	struct rds_id_service *service = ctx;
-	return rds_store_rename(service->store, old_id, new_id, ticket);
-}
-
-static int set_state(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket)
-{
-	struct rds_id_service *service = ctx;
-	return rds_store_set_state(service->store, id, state, ticket);
-}
-
-static int forget_row(void *ctx, struct rds_view id, uint64_t ticket)
-{
-	struct rds_id_service *service = ctx;
-	return rds_store_forget(service->store, id, ticket);
-}
-
-static int store_row(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
-{
-	struct rds_id_service *service = ctx;
-	return rds_store_put(service->store, row, ticket);
 }
 
 static void issue(void *ctx, uint64_t now_ms, struct rds_view uuid)
@@ -263,6 +218,14 @@ static void on_handed_over(void *ctx, struct rds_stream *stream, int fd, struct 
 	service->hand_over(service->hand_over_ctx, fd, rds_stream_remote(stream), early);
 }
 
+// The true other end counts, which no header can change: strangers behind a proxy on this host get
+// no console where that proxy says whom it speaks for.
+static bool is_for_console(const struct listener *listener, const struct rds_ip *ip)
+{
+	return listener->service->console != NULL && listener->door == RDS_DOOR_NAT &&
+	       !listener->proxy_header && rds_ip_is_loopback(ip);
+}
+
 static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
@@ -273,6 +236,10 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 	                                                      .on_gone = on_gone};
 	struct listener *listener = ctx;
 	struct rds_id_service *service = listener->service;
+	if (is_for_console(listener, &remote->ip)) {
+		rds_lines_take(service->console, fd);
+		return;
+	}
 	struct rds_stream *stream = rds_stream_new(service->loop, fd, remote, &callbacks, service);
 	if (!enter(service, stream)) {
 		rds_rendezvous_count(service->rules, RDS_WHY_CONNS_FULL);
@@ -290,17 +257,6 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 		                                              rds_loop_now_ms(service->loop)));
 }
 
-static void on_stored(void *ctx)
-{
-	struct rds_id_service *service = ctx;
-	struct rds_store_done done[64];
-	uint64_t now_ms = rds_loop_now_ms(service->loop);
-	size_t n;
-	while ((n = rds_store_take(service->store, done, sizeof done / sizeof done[0])) > 0)
-		for (size_t i = 0; i < n; i++)
-			rds_rendezvous_stored(service->rules, now_ms, done[i].ticket, done[i].ok);
-}
-
 struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
                                           const struct rds_rendezvous_config *config,
                                           const struct rds_key_hooks *keys,
@@ -313,14 +269,11 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	                        .send_payload = send_payload,
 	                        .close_conn = close_conn,
 	                        .keep_conn = keep_conn,
-	                        .store = store_row,
-	                        .rename = rename_row,
-	                        .set_state = set_state,
-	                        .forget = forget_row,
 	                        .issue = issue,
 	                        .keys = *keys};
 	struct rds_udp_callbacks callbacks = {
 	        .ctx = service, .on_datagram = on_datagram, .on_dropped = on_dropped};
+	id_service_store_hooks(&host);
 	service->loop = loop;
 	service->seed = config->seed;
 	service->keep_alive_sec = (unsigned)config->keep_alive_sec;
@@ -332,7 +285,7 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	rds_shares_init(&service->shares, &config->seed, RDS_CONNS, RDS_CONNS_PER_IP);
 	service->rules = rds_rendezvous_new(config, &host);
 	service->udp = rds_udp_new(loop, &callbacks);
-	service->store_waker = rds_waker_new(loop, on_stored, service);
+	service->store_waker = rds_waker_new(loop, id_service_stored, service);
 	return service;
 }
 
@@ -355,21 +308,6 @@ void rds_id_service_free(struct rds_id_service *service)
 	rds_rendezvous_free(service->rules);
 	free(service->listeners);
 	free(service);
-}
-
-static int load_row(void *ctx, const struct rds_peer_row *row)
-{
-	struct rds_id_service *service = ctx;
-	return rds_rendezvous_load(service->rules, row);
-}
-
-int rds_id_service_open_store(struct rds_id_service *service, const char *path,
-                              struct rds_error *err)
-{
-	int rc = rds_store_open(path, rds_waker_wake, service->store_waker, &service->store, err);
-	if (rc == 0)
-		rc = rds_store_load(service->store, load_row, service, err);
-	return rc;
 }
 
 void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_bytes)
@@ -403,6 +341,11 @@ void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sh
 	add_listener(service, fd, RDS_DOOR_WEBSOCKET, sha1);
 }
 
+void rds_id_service_set_console(struct rds_id_service *service, struct rds_lines *console)
+{
+	service->console = console;
+}
+
 struct rds_rendezvous *rds_id_service_rules(const struct rds_id_service *service)
 {
 	return service->rules;
@@ -418,11 +361,6 @@ void rds_id_service_hand_over(struct rds_id_service *service, rds_hand_over_fn f
 {
 	service->hand_over = fn;
 	service->hand_over_ctx = ctx;
-}
-
-int rds_id_service_backup(struct rds_id_service *service, const char *path, struct rds_error *err)
-{
-	return rds_store_backup(service->store, path, err);
 }
 
 void rds_id_service_status(const struct rds_id_service *service, struct rds_id_status *out)

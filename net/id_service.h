@@ -7,6 +7,7 @@
 #include "core/rendezvous.h"
 #include "core/secure_hooks.h"
 #include "net/buffer.h"
+#include "net/lines.h"
 #include "net/loop.h"
 #include "net/proxy.h"
 #include "net/websocket.h"
@@ -42,6 +43,11 @@ void rds_id_service_hand_over(struct rds_id_service *service, rds_hand_over_fn f
 // Has fn told of each relayed session's uuid that is passed on.
 typedef void (*rds_issue_fn)(void *ctx, uint64_t now_ms, struct rds_view uuid);
 void rds_id_service_on_issue(struct rds_id_service *service, rds_issue_fn fn, void *ctx);
+
+// From now on whoever connects to the NAT port from a loopback address is handed to console
+// (section 11), not served as a client; but where a PROXY header may come first, nobody is. Borrows
+// console.
+void rds_id_service_set_console(struct rds_id_service *service, struct rds_lines *console);
 
 // For what the administrator asks; borrowed.
 struct rds_rendezvous *rds_id_service_rules(const struct rds_id_service *service);

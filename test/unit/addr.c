@@ -182,6 +182,24 @@ static void none_and_any(void **state)
 	}
 }
 
+static void loopback(void **state)
+{
+	(void)state;
+	static const char *const inside[] = {"127.0.0.1", "127.255.255.254", "::1",
+	                                     "::ffff:127.9.9.9"};
+	static const char *const outside[] = {
+	        "126.255.255.255", "128.0.0.1", "::",        "0.0.0.0", "::2",
+	        "::127.0.0.1",     "1::1",      "10.127.0.1"};
+	for (size_t i = 0; i < COUNT(inside); i++) {
+		struct rds_ip ip = ip_of(inside[i]);
+		assert_true(rds_ip_is_loopback(&ip));
+	}
+	for (size_t i = 0; i < COUNT(outside); i++) {
+		struct rds_ip ip = ip_of(outside[i]);
+		assert_false(rds_ip_is_loopback(&ip));
+	}
+}
+
 static void addr_texts(void **state)
 {
 	(void)state;
@@ -323,6 +341,7 @@ int main(void)
 	        cmocka_unit_test(no_ip_texts),
 	        cmocka_unit_test(mapped_and_plain_are_equal),
 	        cmocka_unit_test(none_and_any),
+	        cmocka_unit_test(loopback),
 	        cmocka_unit_test(addr_texts),
 	        cmocka_unit_test(networks_hold),
 	        cmocka_unit_test(no_networks),

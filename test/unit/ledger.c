@@ -164,6 +164,40 @@ static void last_is_by_address_and_id(void **state)
 	assert_null(last("203.0.113.7", 5000, "ridge-04"));
 }
 
+// Whoever still waits goes on: only the list is empty.
+static void cleared_ledger_shows_nothing_old(void **state)
+{
+	(void)state;
+	uint64_t waiting = 0;
+	for (int i = 0; i < 5; i++)
+		waiting = add(1, "203.0.113.7", 5000, "ridge-042")->number;
+	assert_int_equal(rds_ledger_count(ledger), 5);
+	rds_ledger_clear(ledger);
+	uint64_t at = 0;
+	assert_int_equal(rds_ledger_count(ledger), 0);
+	assert_null(rds_ledger_next(ledger, &at));
+	assert_int_equal(rds_ledger_find(ledger, waiting)->number, waiting);
+	(void)add(2, "203.0.113.7", 5001, "crest-007");
+	at = 0;
+	assert_int_equal(rds_ledger_next(ledger, &at)->number, waiting + 1);
+	assert_null(rds_ledger_next(ledger, &at));
+	for (int i = 0; i < RDS_LEDGER_ATTEMPTS + 5; i++)
+		(void)add(3, "203.0.113.7", 5000, "ridge-042");
+	assert_int_equal(rds_ledger_count(ledger), RDS_LEDGER_ATTEMPTS);
+}
+
+static void results_are_one_phrase(void **state)
+{
+	(void)state;
+	struct rds_attempt *attempt = add(1, "203.0.113.7", 5000, "ridge-042");
+	assert_string_equal(rds_attempt_result(attempt), "waiting");
+	attempt->verdict = RDS_VERDICT_REFUSED;
+	attempt->why = RDS_WHY_ID_OFFLINE;
+	assert_string_equal(rds_attempt_result(attempt), "id-offline");
+	attempt->verdict = RDS_VERDICT_ANSWERED;
+	assert_string_equal(rds_attempt_result(attempt), "answered");
+}
+
 static void everything_has_a_name(void **state)
 {
 	(void)state;
@@ -193,6 +227,8 @@ int main(void)
 	        ROW(oldest_makes_room),
 	        ROW(walk_goes_from_the_newest_to_the_oldest),
 	        ROW(last_is_by_address_and_id),
+	        ROW(cleared_ledger_shows_nothing_old),
+	        ROW(results_are_one_phrase),
 	        ROW(everything_has_a_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,6 +196,76 @@ static void a_day_of_churn_stays_bounded(void **state)
 	rds_register_limits_free(NULL);
 }
 
+// What is told of a source is what counts at that moment.
+static void what_counts_can_be_seen(void **state)
+{
+	(void)state;
+	struct rds_register_limits *limits = open_limits(30, 300);
+	struct rds_limited one;
+	struct rds_ip ip = ip_of("192.0.2.1");
+	assert_false(rds_register_limits_look(limits, 1000, &ip, &one));
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(count(limits, 1000 + i * 10000, "192.0.2.1", i % 3), RDS_WHY_NONE);
+	static const struct {
+		uint64_t at_ms;
+		uint32_t tries;
+		uint32_t ids;
+	} seen[] = {{41000, 5, 3},          {60999, 5, 3},          {61000, 4, 3},
+	            {100999, 1, 3},         {101000, 0, 3},         {21000 + DAY_MS - 1, 0, 3},
+	            {21000 + DAY_MS, 0, 2}, {31000 + DAY_MS, 0, 1}, {41000 + DAY_MS, 0, 0}};
+	for (size_t i = 0; i < COUNT(seen); i++) {
+		assert_true(rds_register_limits_look(limits, seen[i].at_ms, &ip, &one));
+		assert_true(rds_ip_equal(&one.ip, &ip));
+		assert_int_equal(one.tries, seen[i].tries);
+		assert_int_equal(one.ids, seen[i].ids);
+	}
+	rds_register_limits_free(limits);
+}
+
+static void sources_are_listed_by_last_use(void **state)
+{
+	(void)state;
+	static const char *const ips[] = {"192.0.2.1", "2001:db8:1:2:3::4", "192.0.2.3",
+	                                  "192.0.2.1"};
+	static const char *const order[] = {"192.0.2.1", "192.0.2.3", "2001:db8:1:2::"};
+	struct rds_register_limits *limits = open_limits(30, 300);
+	struct rds_limited page[4];
+	assert_int_equal(rds_register_limits_list(limits, 1000, 0, page, COUNT(page)), 0);
+	for (size_t i = 0; i < COUNT(ips); i++)
+		assert_int_equal(count(limits, 1000 + i, ips[i], 1), RDS_WHY_NONE);
+	for (size_t skip = 0; skip <= COUNT(order); skip++) {
+		for (size_t max = 0; max <= COUNT(page); max++) {
+			size_t n = rds_register_limits_list(limits, 2000, skip, page, max);
+			size_t left = COUNT(order) - skip;
+			assert_int_equal(n, left < max ? left : max);
+			for (size_t i = 0; i < n; i++) {
+				struct rds_ip ip = ip_of(order[skip + i]);
+				assert_true(rds_ip_equal(&page[i].ip, &ip));
+			}
+		}
+	}
+	assert_int_equal(rds_register_limits_list(limits, 2000, 99, page, COUNT(page)), 0);
+	rds_register_limits_free(limits);
+}
+
+static void forgotten_sources_start_anew(void **state)
+{
+	(void)state;
+	struct rds_register_limits *limits = open_limits(2, 2);
+	struct rds_ip same_net = ip_of("2001:db8::ffff");
+	struct rds_ip other = ip_of("192.0.2.2");
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(count(limits, 1000, "2001:db8::1", i), RDS_WHY_NONE);
+	assert_int_equal(count(limits, 1000, "2001:db8::1", 2), RDS_WHY_IP_TOO_FREQUENT);
+	assert_false(rds_register_limits_forget(limits, &other));
+	assert_true(rds_register_limits_forget(limits, &same_net));
+	assert_false(rds_register_limits_forget(limits, &same_net));
+	assert_int_equal(rds_register_limits_sources(limits), 0);
+	for (unsigned i = 2; i < 4; i++)
+		assert_int_equal(count(limits, 1000, "2001:db8::1", i), RDS_WHY_NONE);
+	rds_register_limits_free(limits);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +279,9 @@ int main(void)
 	        cmocka_unit_test(exempt_networks_are_not_remembered),
 	        cmocka_unit_test(oldest_source_makes_room),
 	        cmocka_unit_test(a_day_of_churn_stays_bounded),
+	        cmocka_unit_test(what_counts_can_be_seen),
+	        cmocka_unit_test(sources_are_listed_by_last_use),
+	        cmocka_unit_test(forgotten_sources_start_anew),
 	};
 	return cmocka_run_group_tests_name("register_limits", tests, NULL, NULL);
 }

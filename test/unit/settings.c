@@ -71,6 +71,7 @@ static void every_name_is_there(void **state)
 	                                    "log-level",
 	                                    "log-format",
 	                                    "log-file",
+	                                    "loopback-console",
 	                                    "nat-port",
 	                                    "relay-port",
 	                                    "websocket-port",
