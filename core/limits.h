@@ -48,6 +48,17 @@
 // that a lone registration behind a full batch waits a few milliseconds.
 #define RDS_STORE_BATCH 512
 
+// What is remembered of peers from day to day goes to the disk a few at a time, since at midnight a
+// whole fleet has something new: 100,000 peers take seven minutes. So many a second, out of so many
+// that are looked at; and so many wait for the disk, a few seconds' worth.
+#define RDS_NOTES_PER_SECOND      256
+#define RDS_NOTE_LOOKS_PER_SECOND 8192
+#define RDS_NOTES_QUEUED          1024
+
+// Different client versions that are told apart, and the longest: a fleet has a few dozen.
+#define RDS_VERSIONS          1024
+#define RDS_VERSION_MAX_BYTES 32
+
 // Frames on the rendezvous ports. OnlineRequest asks for thousands of ids at once, nothing else
 // comes near.
 #define RDS_FRAME_MAX_BYTES        (64 * 1024)

@@ -14,8 +14,11 @@ struct rds_peer_row {
 	struct rds_view id;
 	struct rds_view uuid;
 	struct rds_view pk;
-	struct rds_ip ip;          // none: the row names no address
-	enum rds_peer_state state; // in a table of ours: a row that hbbs made is approved
+	struct rds_ip ip; // none: the row names no address
+	// In a table of ours. A row that hbbs made is approved, and the rest isn't known.
+	enum rds_peer_state state;
+	uint16_t seen_day;       // counted from 1970-01-01; 0: not known
+	struct rds_view version; // of its client; empty: not known
 };
 
 // A write that has ended: safely on disk, or not at all.
@@ -42,8 +45,8 @@ int rds_store_load(struct rds_store *store,
                    struct rds_error *err) __attribute__((warn_unused_result));
 
 // Queues one row to be inserted, or to replace uuid, pk and ip of the row with its id; copies. A
-// state other than approved is written too. The result comes with the ticket. -RDS_EFULL when too
-// many are queued.
+// state other than approved is written too, the rest of ours isn't. The result comes with the
+// ticket. -RDS_EFULL when too many are queued.
 int rds_store_put(struct rds_store *store, const struct rds_peer_row *row, uint64_t ticket)
         __attribute__((warn_unused_result));
 
@@ -57,6 +60,12 @@ int rds_store_set_state(struct rds_store *store, struct rds_view id, enum rds_pe
                         uint64_t ticket) __attribute__((warn_unused_result));
 int rds_store_forget(struct rds_store *store, struct rds_view id, uint64_t ticket)
         __attribute__((warn_unused_result));
+
+// Queues what is to be remembered of the peer of id, to be written when nothing else waits for the
+// disk; 0 and an empty version leave what is there. There is no result: what has no row, or fails,
+// is lost. -RDS_EFULL when RDS_NOTES_QUEUED wait.
+int rds_store_note(struct rds_store *store, struct rds_view id, uint16_t seen_day,
+                   struct rds_view version) __attribute__((warn_unused_result));
 
 // Copies the whole database, as it is now, to a new file (0600), by SQLite's backup API. Waits
 // for it. -RDS_EEXIST if there is such a file; -RDS_ESTORE.

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-enum job_kind { JOB_PUT, JOB_RENAME, JOB_STATE, JOB_FORGET };
+enum job_kind { JOB_PUT, JOB_RENAME, JOB_STATE, JOB_FORGET, JOB_NOTE };
 
 // One queued or ended write.
 struct job {
@@ -35,6 +35,7 @@ struct rds_store {
 	sqlite3_stmt *upsert;
 	sqlite3_stmt *rename;
 	sqlite3_stmt *set_state;
+	sqlite3_stmt *note;
 	sqlite3_stmt *forget_state;
 	sqlite3_stmt *forget;
 	sqlite3_stmt *commit;
@@ -49,9 +50,15 @@ struct rds_store {
 	pthread_mutex_t lock; // guards what follows
 	pthread_cond_t more;
 	struct job_list queued;
+	struct job_list notes; // written when nothing else is queued
 	struct job_list ended;
 	bool closing;
 };
+
+// store_sqlite_open.c: opens or makes the file at store->path, with all that store->db needs; ends
+// what there is of it.
+int store_sqlite_open(struct rds_store *store, struct rds_error *err);
+void store_sqlite_close(struct rds_store *store);
 
 // Fills *err with what SQLite says and what to do.
 int store_sqlite_fail(struct rds_store *store, struct rds_error *err, const char *what);

@@ -29,6 +29,11 @@ static enum rds_peer_state state_of(int number)
 	               : RDS_PEER_PENDING;
 }
 
+static uint16_t day_of(sqlite3_int64 number)
+{
+	return number < 0 || number > UINT16_MAX ? 0 : (uint16_t)number;
+}
+
 static struct rds_view column(sqlite3_stmt *s, int i)
 {
 	const void *bytes = sqlite3_column_blob(s, i);
@@ -53,7 +58,8 @@ int rds_store_load(struct rds_store *store,
 {
 	sqlite3_stmt *s = NULL;
 	if (sqlite3_prepare_v2(store->db,
-	                       "select id, uuid, pk, info, coalesce(state, 0) from peer "
+	                       "select id, uuid, pk, info, coalesce(state, 0), "
+	                       "coalesce(seen_day, 0), coalesce(version, '') from peer "
 	                       "left join rdsrv_peer using (guid)",
 	                       -1, &s, NULL) != SQLITE_OK)
 		return store_sqlite_fail(store, err, "can't read the peers");
@@ -67,6 +73,8 @@ int rds_store_load(struct rds_store *store,
 		        .uuid = column(s, 1),
 		        .pk = column(s, 2),
 		        .state = state_of(sqlite3_column_int(s, 4)),
+		        .seen_day = day_of(sqlite3_column_int64(s, 5)),
+		        .version = column(s, 6),
 		};
 		rc = on_row(ctx, &row);
 		if (rc == -RDS_ETOOBIG || rc == -RDS_EEXIST)

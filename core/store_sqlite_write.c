@@ -62,6 +62,17 @@ static bool write_state(struct rds_store *store, const struct job *job)
 	return store_sqlite_run(store, store->set_state) && sqlite3_changes(store->db) == 1;
 }
 
+static bool write_note(struct rds_store *store, const struct job *job)
+{
+	if (bind_text(store->note, 1, job->row.id) != SQLITE_OK ||
+	    sqlite3_bind_int(store->note, 2, job->row.seen_day) != SQLITE_OK ||
+	    bind_text(store->note, 3, job->row.version) != SQLITE_OK) {
+		log_failure(store, "bind");
+		return false;
+	}
+	return store_sqlite_run(store, store->note);
+}
+
 static bool forget(struct rds_store *store, const struct job *job)
 {
 	if (bind_text(store->forget_state, 1, job->row.id) != SQLITE_OK ||
@@ -105,6 +116,8 @@ bool store_sqlite_write(struct rds_store *store, const struct job *job)
 		return write_state(store, job);
 	case JOB_FORGET:
 		return forget(store, job);
+	case JOB_NOTE:
+		return write_note(store, job);
 	}
 	return false;
 }
