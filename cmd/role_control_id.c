@@ -38,6 +38,17 @@ static void add_time(cJSON *json, const char *name, const struct role *role, uin
 	rds_json_text(json, name, role_time(role, ms, text));
 }
 
+// Of what happened before the start, the day is known at most.
+static void add_day(cJSON *json, const char *name, uint16_t day)
+{
+	char text[ROLE_TIME_TEXT] = "";
+	struct tm tm;
+	time_t at = (time_t)day * 24 * 60 * 60;
+	if (day != 0 && gmtime_r(&at, &tm) != NULL)
+		(void)strftime(text, sizeof text, "%Y-%m-%d", &tm);
+	rds_json_text(json, name, text);
+}
+
 struct listing {
 	const struct role *role;
 	cJSON *array;
@@ -54,9 +65,13 @@ static void add_peer(const struct role *role, cJSON *json, const struct rds_peer
 		rds_addr_format(&info->remote, text);
 	rds_json_text(json, "address", text);
 	rds_json_text(json, "by", info->seen_ms == 0 ? "" : info->by_conn ? "connection" : "udp");
-	add_time(json, "seen", role, info->seen_ms);
+	if (info->seen_ms != 0)
+		add_time(json, "seen", role, info->seen_ms);
+	else
+		add_day(json, "seen", info->seen_day);
 	rds_ip_format(&info->ip_on_file, text);
 	rds_json_text(json, "ip_on_file", rds_ip_is_none(&info->ip_on_file) ? "" : text);
+	rds_json_bytes(json, "version", info->version);
 }
 
 static void list_peer(void *ctx, const struct rds_peer_info *info)

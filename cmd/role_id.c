@@ -4,6 +4,7 @@
 
 #include "core/alloc.h"
 #include "core/limits.h"
+#include "core/rendezvous_admin.h"
 #include "keys/keypair.h"
 
 #include <stdlib.h>

@@ -18,9 +18,11 @@ struct rds_path {
 
 // One id. Some 100 bytes and its texts; a million of them have to fit.
 struct rds_peer {
-	uint64_t seen_ms;         // last accepted registration; 0: not since the start
+	uint64_t seen_ms;         // last sign of life; 0: none since the start
 	struct rds_ip ip_on_file; // none: not known
 	struct rds_path path;     // valid if seen_ms != 0 or conn != 0
+	uint16_t seen_day;        // the last day it was here, counted from 1970-01-01; 0: not known
+	uint16_t version;         // of its client: a number of rds_versions
 	uint64_t conn;            // the connection that it is registered at; 0: by datagrams
 	uint32_t tries_ms[3];     // when the last tries to register it were (low 32 bits), 0: none
 	uint16_t stores_pending;  // registrations of it on their way to the disk
@@ -32,6 +34,7 @@ struct rds_peer {
 	bool away : 1;     // has left since it was last seen
 	bool renaming : 1; // its id, or the change to it, is on its way to the disk
 	bool proven : 1;   // path was confirmed by a RegisterPk with the right uuid
+	bool noted : 1;    // seen_day or version has to go to the disk
 	uint8_t bytes[];   // id, uuid, pk
 };
 

@@ -38,6 +38,7 @@ void rds_rendezvous_free(struct rds_rendezvous *rules)
 	rds_rate_free(rules->unproven);
 	rds_ledger_free(rules->ledger);
 	rds_rotation_clear(&rules->rotation);
+	rds_versions_clear(&rules->versions);
 	rds_registry_clear(&rules->peers);
 	free(rules);
 }
@@ -51,6 +52,8 @@ int rds_rendezvous_load(struct rds_rendezvous *rules, const struct rds_peer_row 
 		return -RDS_ETOOBIG;
 	peer->ip_on_file = row->ip;
 	peer->state = row->state;
+	peer->seen_day = row->seen_day;
+	peer->version = rds_versions_take(&rules->versions, row->version);
 	peer->on_file = true;
 	return 0;
 }
@@ -97,8 +100,10 @@ void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
 {
 	assert(now_ms > 0);
 	struct rds_incoming in = {.now_ms = now_ms, .from = from, .payload = payload};
-	if (payload.len == 0 && from->door != RDS_DOOR_UDP)
-		return; // a heartbeat (section 2)
+	if (payload.len == 0 && from->door != RDS_DOOR_UDP) {
+		rendezvous_heartbeat(rules, now_ms, from->conn); // section 2
+		return;
+	}
 	rds_message msg;
 	int rc = rds_message_decode(payload, &msg);
 	if (rc != 0) {
@@ -214,6 +219,7 @@ struct rds_rendezvous_status rds_rendezvous_status(const struct rds_rendezvous *
 	        .peers = rds_registry_count(&rules->peers),
 	        .waits = rules->waits.by_conn.used,
 	        .stores_pending = rules->stores.used,
+	        .notes_pending = rules->n_noted,
 	        .limited_sources = rds_register_limits_sources(rules->limits),
 	};
 }

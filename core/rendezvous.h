@@ -44,6 +44,8 @@ struct rds_host {
 	// As rds_store_set_state and rds_store_forget.
 	int (*set_state)(void *ctx, struct rds_view id, enum rds_peer_state state, uint64_t ticket);
 	int (*forget)(void *ctx, struct rds_view id, uint64_t ticket);
+	// As rds_store_note.
+	int (*note)(void *ctx, struct rds_view id, uint16_t seen_day, struct rds_view version);
 	// The uuid of a relayed session goes to one of its sides. NULL: of no interest.
 	void (*issue)(void *ctx, uint64_t now_ms, struct rds_view uuid);
 	struct rds_key_hooks keys;
@@ -87,6 +89,13 @@ void rds_rendezvous_free(struct rds_rendezvous *rules);
 int rds_rendezvous_load(struct rds_rendezvous *rules, const struct rds_peer_row *row)
         __attribute__((warn_unused_result));
 
+// What day it is, counted from 1970-01-01 (that day itself: not known), for what is remembered of
+// peers.
+void rds_rendezvous_set_day(struct rds_rendezvous *rules, uint16_t day);
+
+// Hands some of what is to be remembered to the disk: call once a second.
+void rds_rendezvous_write_notes(struct rds_rendezvous *rules);
+
 // One payload has come. now_ms: a clock that never goes back; starts above 0.
 void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
                             const struct rds_source *from, struct rds_view payload);
@@ -101,6 +110,7 @@ struct rds_rendezvous_status {
 	size_t peers;          // on file
 	size_t waits;          // connections waiting for an answer
 	size_t stores_pending; // registrations on their way to the disk
+	size_t notes_pending;  // peers of whom something new is to be remembered
 	size_t limited_sources;
 };
 struct rds_rendezvous_status rds_rendezvous_status(const struct rds_rendezvous *rules);

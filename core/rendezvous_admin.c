@@ -3,7 +3,8 @@
 
 #include "core/rendezvous_private.h"
 
-static struct rds_peer_info info_of(const struct rds_peer *peer, uint64_t now_ms)
+static struct rds_peer_info info_of(const struct rds_rendezvous *rules, const struct rds_peer *peer,
+                                    uint64_t now_ms)
 {
 	return (struct rds_peer_info){.id = rds_peer_id(peer),
 	                              .ip_on_file = peer->ip_on_file,
@@ -11,7 +12,10 @@ static struct rds_peer_info info_of(const struct rds_peer *peer, uint64_t now_ms
 	                              .online = rendezvous_is_online(peer, now_ms),
 	                              .by_conn = peer->conn != 0,
 	                              .remote = peer->path.remote,
-	                              .seen_ms = peer->seen_ms};
+	                              .seen_ms = peer->seen_ms,
+	                              .seen_day = peer->seen_day,
+	                              .version =
+	                                      rds_versions_text(&rules->versions, peer->version)};
 }
 
 void rds_rendezvous_peers(const struct rds_rendezvous *rules, uint64_t now_ms, rds_peer_info_fn fn,
@@ -19,7 +23,7 @@ void rds_rendezvous_peers(const struct rds_rendezvous *rules, uint64_t now_ms, r
 {
 	size_t at = 0;
 	for (const struct rds_peer *peer; (peer = rds_registry_next(&rules->peers, &at)) != NULL;) {
-		struct rds_peer_info info = info_of(peer, now_ms);
+		struct rds_peer_info info = info_of(rules, peer, now_ms);
 		if (peer->on_file)
 			fn(ctx, &info);
 	}
@@ -30,7 +34,7 @@ bool rds_rendezvous_peer(const struct rds_rendezvous *rules, uint64_t now_ms, st
 {
 	const struct rds_peer *peer = rendezvous_find(rules, id);
 	if (peer != NULL)
-		*out = info_of(peer, now_ms);
+		*out = info_of(rules, peer, now_ms);
 	return peer != NULL;
 }
 
@@ -107,7 +111,7 @@ void rendezvous_admin_done(struct rds_rendezvous *rules, const struct rds_pendin
 	if (pending->kind == RDS_PENDING_FORGET) {
 		peer->renaming = false;
 		if (ok)
-			rds_registry_remove(&rules->peers, peer);
+			rendezvous_remove(rules, peer);
 	} else {
 		peer->stores_pending--;
 		if (!ok)

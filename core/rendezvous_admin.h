@@ -13,9 +13,11 @@ struct rds_peer_info {
 	struct rds_ip ip_on_file;
 	enum rds_peer_state state;
 	bool online;
-	bool by_conn;           // registered at a connection
-	struct rds_addr remote; // where it is reached; valid if it has been seen
-	uint64_t seen_ms;       // 0: not since the start
+	bool by_conn;            // registered at a connection
+	struct rds_addr remote;  // where it is reached; valid if it has been seen
+	uint64_t seen_ms;        // 0: not since the start
+	uint16_t seen_day;       // counted from 1970-01-01; 0: not known
+	struct rds_view version; // of its client; empty: not known
 };
 
 typedef void (*rds_peer_info_fn)(void *ctx, const struct rds_peer_info *info);

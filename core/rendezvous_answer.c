@@ -67,9 +67,12 @@ static struct rds_view sign_id_pk(const struct rds_rendezvous *rules, struct rds
 }
 
 // Hands msg to the A that waits, which then waits no more: copies of B's answer find nobody.
+// version is what B says of its client.
 static void answer_wait(struct rds_rendezvous *rules, const struct rds_incoming *in,
-                        struct rds_wait *wait, enum rds_step step, const rds_message *msg)
+                        struct rds_wait *wait, enum rds_step step, struct rds_view version,
+                        const rds_message *msg)
 {
+	rendezvous_note_version(rules, rds_wait_id(wait), version);
 	struct rds_attempt *attempt = rds_ledger_find(rules->ledger, wait->attempt);
 	rds_attempt_step(attempt, in->now_ms, step);
 	if (attempt != NULL)
@@ -112,7 +115,7 @@ void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_i
 		answer->kind.nat_type = sent->nat_type;
 		answer->is_udp = in->from->door == RDS_DOOR_UDP;
 		answer->upnp_port = sent->upnp_port;
-		answer_wait(rules, in, wait, RDS_STEP_HOLE_SENT, &msg);
+		answer_wait(rules, in, wait, RDS_STEP_HOLE_SENT, rds_get(sent->version), &msg);
 	}
 	release_b(rules, in);
 }
@@ -135,7 +138,7 @@ void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incomi
 		(void)rds_set(&answer->socket_addr_v6, rds_get(local->socket_addr_v6));
 		answer->which_kind = rds_PunchHoleResponse_is_local_tag;
 		answer->kind.is_local = true;
-		answer_wait(rules, in, wait, RDS_STEP_LOCAL_ADDR, &msg);
+		answer_wait(rules, in, wait, RDS_STEP_LOCAL_ADDR, rds_get(local->version), &msg);
 	}
 	release_b(rules, in);
 }
@@ -164,7 +167,7 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 			(void)rds_set(&answer->who.pk, sign_id_pk(rules, rds_wait_id(wait),
 			                                          rds_get(said->version), pk));
 		}
-		answer_wait(rules, in, wait, RDS_STEP_RELAY, &msg);
+		answer_wait(rules, in, wait, RDS_STEP_RELAY, rds_get(said->version), &msg);
 	}
 	release_b(rules, in);
 }

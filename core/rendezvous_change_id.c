@@ -95,7 +95,7 @@ void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pendin
 	taken->renaming = false;
 	old->renaming = false;
 	if (!ok) {
-		rds_registry_remove(&rules->peers, taken);
+		rendezvous_remove(rules, taken);
 		return;
 	}
 	taken->on_file = true;
@@ -103,5 +103,6 @@ void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pendin
 	        rds_field_bytes("old_id", rds_peer_id(old)),
 	        rds_field_addr("from", &pending->from.path.remote));
 	rendezvous_unregister(rules, old);
-	rds_registry_remove(&rules->peers, old);
+	rendezvous_move_notes(rules, taken, old);
+	rendezvous_remove(rules, old);
 }

@@ -9,6 +9,7 @@
 #include "core/rate.h"
 #include "core/rendezvous.h"
 #include "core/rendezvous_admin.h"
+#include "core/versions.h"
 #include "core/waits.h"
 
 struct rds_rendezvous {
@@ -20,6 +21,10 @@ struct rds_rendezvous {
 	struct rds_rate *unproven;      // datagrams answered to addresses that have shown no uuid
 	struct rds_table peers_by_conn; // those that are registered at connections
 	struct rds_table stores;        // struct rds_pending, by ticket
+	struct rds_versions versions;   // of clients
+	uint16_t day;                   // today; 0: not known
+	size_t n_noted;                 // peers with something to be written
+	size_t notes_at;                // where in the registry the search for them goes on
 	struct rds_ledger *ledger;
 	struct rds_refused refused[RDS_REFUSED];
 	size_t n_refused;
@@ -115,11 +120,25 @@ enum rds_reason rendezvous_registered(struct rds_rendezvous *rules, uint64_t now
 // The peer, or whoever is registered at conn, is offline from now on.
 void rendezvous_unregister(struct rds_rendezvous *rules, struct rds_peer *peer);
 void rendezvous_unregister_conn(struct rds_rendezvous *rules, uint64_t conn);
+// A heartbeat has come back on conn.
+void rendezvous_heartbeat(struct rds_rendezvous *rules, uint64_t now_ms, uint64_t conn);
 
 // rendezvous_change_id.c: section 5.
 void rendezvous_change_id(struct rds_rendezvous *rules, const struct rds_incoming *in);
 void rendezvous_id_changed(struct rds_rendezvous *rules, const struct rds_pending *pending,
                            bool ok);
+
+// rendezvous_notes.c.
+// A sign of life of peer.
+void rendezvous_seen(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms);
+// What the client of id says of itself. One that can't be held changes nothing.
+void rendezvous_note_version(struct rds_rendezvous *rules, struct rds_view id,
+                             struct rds_view version);
+// What is remembered of `from`, which is about to be removed, is of `to` from now on.
+void rendezvous_move_notes(struct rds_rendezvous *rules, struct rds_peer *to,
+                           struct rds_peer *from);
+// Takes peer out of the registry, with what hangs on it, and frees it.
+void rendezvous_remove(struct rds_rendezvous *rules, struct rds_peer *peer);
 
 // rendezvous_admin.c.
 void rendezvous_admin_done(struct rds_rendezvous *rules, const struct rds_pending *pending,

@@ -35,6 +35,13 @@ void rendezvous_unregister_conn(struct rds_rendezvous *rules, uint64_t conn)
 		rendezvous_unregister(rules, peer);
 }
 
+void rendezvous_heartbeat(struct rds_rendezvous *rules, uint64_t now_ms, uint64_t conn)
+{
+	struct rds_peer *peer = peer_at(rules, conn);
+	if (peer != NULL)
+		rendezvous_seen(rules, peer, now_ms);
+}
+
 // From now on peer is reached where the message came from, and nowhere else (section 5 points 3
 // and 5); a connection stands for one id.
 static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
@@ -47,15 +54,14 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
 	if (before != 0 && before != from->conn)
 		rules->host.close_conn(rules->host.ctx, before, RDS_WHY_REPLACED);
 	peer->path = from->path;
+	rendezvous_seen(rules, peer, now_ms);
 	if (from->conn == 0) {
-		peer->seen_ms = now_ms;
 		peer->away = false;
 		peer->proven = true;
 		return;
 	}
 	rendezvous_unregister_conn(rules, from->conn);
 	peer->conn = from->conn;
-	peer->seen_ms = now_ms;
 	peer->away = false;
 	rds_table_insert(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
 }
@@ -76,7 +82,7 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 		peer->proven =
 		        peer->proven && rds_addr_equal(&peer->path.remote, &in->from->path.remote);
 		peer->path = in->from->path;
-		peer->seen_ms = in->now_ms;
+		rendezvous_seen(rules, peer, in->now_ms);
 		peer->away = false;
 	}
 	answer.member.register_peer_response.request_pk = !known || (prove && !peer->proven);
@@ -289,6 +295,6 @@ enum rds_reason rendezvous_registered(struct rds_rendezvous *rules, uint64_t now
 	if (ok)
 		return apply(rules, peer, now_ms, pending);
 	if (!peer->on_file && peer->stores_pending == 0)
-		rds_registry_remove(&rules->peers, peer);
+		rendezvous_remove(rules, peer);
 	return RDS_WHY_STORE_FAILED;
 }

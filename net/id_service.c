@@ -286,6 +286,8 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	service->rules = rds_rendezvous_new(config, &host);
 	service->udp = rds_udp_new(loop, &callbacks);
 	service->store_waker = rds_waker_new(loop, id_service_stored, service);
+	service->tick = rds_timer_every(loop, 1000, id_service_tick, service);
+	id_service_tick(service);
 	return service;
 }
 
@@ -297,6 +299,8 @@ void rds_id_service_free(struct rds_id_service *service)
 		rds_acceptor_free(service->listeners[i]->acceptor);
 		free(service->listeners[i]);
 	}
+	rds_timer_free(service->tick);
+	rds_rendezvous_write_notes(service->rules);
 	rds_store_close(service->store);
 	size_t at = 0;
 	for (void *stream; (stream = rds_table_next(&service->streams_by_id, &at)) != NULL;)

@@ -22,6 +22,7 @@ struct rds_id_service {
 	void *on_issue_ctx;
 	struct rds_store *store;
 	struct rds_waker *store_waker;
+	struct rds_timer *tick; // once a second
 	struct rds_udp *udp;
 	struct listener **listeners;
 	size_t n_listeners;
@@ -32,6 +33,9 @@ struct rds_id_service {
 
 // id_service_store.c: sets those of the rules' callbacks that go to the disk.
 void id_service_store_hooks(struct rds_host *host);
+
+// Tells the rules what day it is and lets them write their notes; ctx is the service.
+void id_service_tick(void *ctx);
 
 // Hands the rules what the store says has ended; ctx is the service.
 void id_service_stored(void *ctx);

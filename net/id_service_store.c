@@ -2,6 +2,8 @@
 // The ID server's way to the disk and back.
 #include "net/id_service_private.h"
 
+#include <time.h>
+
 static int rename_row(void *ctx, struct rds_view old_id, struct rds_view new_id, uint64_t ticket)
 {
 	struct rds_id_service *service = ctx;
@@ -26,12 +28,26 @@ static int store_row(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 	return rds_store_put(service->store, row, ticket);
 }
 
+static int note(void *ctx, struct rds_view id, uint16_t seen_day, struct rds_view version)
+{
+	struct rds_id_service *service = ctx;
+	return rds_store_note(service->store, id, seen_day, version);
+}
+
 void id_service_store_hooks(struct rds_host *host)
 {
 	host->store = store_row;
 	host->rename = rename_row;
 	host->set_state = set_state;
 	host->forget = forget_row;
+	host->note = note;
+}
+
+void id_service_tick(void *ctx)
+{
+	struct rds_id_service *service = ctx;
+	rds_rendezvous_set_day(service->rules, (uint16_t)(time(NULL) / (24 * 60 * 60)));
+	rds_rendezvous_write_notes(service->rules);
 }
 
 void id_service_stored(void *ctx)

@@ -297,6 +297,15 @@ static bool on_sign(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGN
 	return model->can_sign;
 }
 
+static int on_note(void *ctx, struct rds_view id, uint16_t seen_day, struct rds_view version)
+{
+	const struct model *model = ctx;
+	must(id.len >= RDS_ID_MIN_BYTES && id.len <= RDS_ID_MAX_BYTES);
+	must(seen_day != 0 || version.len > 0);
+	must(version.len <= RDS_VERSION_MAX_BYTES);
+	return model->disk_full ? -RDS_EFULL : 0;
+}
+
 void model_open(struct model *model, const struct rds_rendezvous_config *config)
 {
 	struct rds_host host = {
@@ -307,6 +316,7 @@ void model_open(struct model *model, const struct rds_rendezvous_config *config)
 	        .keep_conn = on_keep,
 	        .store = on_store,
 	        .rename = on_rename,
+	        .note = on_note,
 	        .keys = {.ctx = model, .check = on_check, .refused = on_refused, .sign = on_sign},
 	};
 	model->rules = rds_rendezvous_new(config, &host);
@@ -326,6 +336,7 @@ static void check_tables(struct model *model)
 		open += model->conns[i].name != 0;
 	must(status.waits <= open && status.waits <= RDS_WAITS);
 	must(status.stores_pending == model->n_stores);
+	must(status.notes_pending <= status.peers);
 	must(status.limited_sources <= RDS_LIMITED_SOURCES);
 	must(rds_rendezvous_online(model->rules, model->now_ms) <= status.peers);
 	model->call = MODEL_NONE;

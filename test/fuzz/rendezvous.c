@@ -211,6 +211,8 @@ static void let_time_pass(struct model *model, struct rds_view *input)
 {
 	static const uint64_t steps_ms[] = {1, 100, 2000, 6000, 15000, 29999, 60000, 86400000};
 	model->now_ms += steps_ms[take_byte(input) % 8];
+	rds_rendezvous_set_day(model->rules, (uint16_t)(model->now_ms / 86400000));
+	rds_rendezvous_write_notes(model->rules);
 }
 
 typedef void (*act_fn)(struct model *model, struct rds_view *input);

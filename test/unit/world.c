@@ -161,6 +161,18 @@ static int on_forget(void *ctx, struct rds_view id, uint64_t ticket)
 	return note_write(ctx, FORGET, id, rds_view_text(""), ticket);
 }
 
+static int on_note(void *ctx, struct rds_view id, uint16_t seen_day, struct rds_view version)
+{
+	struct world *world = ctx;
+	if (world->store_rc != 0)
+		return world->store_rc;
+	struct world_event *event = note(world, NOTE);
+	event->len = 0;
+	event->row = (struct rds_peer_row){
+	        .id = keep(event, id), .seen_day = seen_day, .version = keep(event, version)};
+	return 0;
+}
+
 struct world *world_open(const struct rds_rendezvous_config *config)
 {
 	struct world *world = rds_calloc(1, sizeof *world);
@@ -178,6 +190,7 @@ struct world *world_open(const struct rds_rendezvous_config *config)
 	        .rename = on_rename,
 	        .set_state = on_set_state,
 	        .forget = on_forget,
+	        .note = on_note,
 	        .keys = {.ctx = world, .check = on_check, .refused = on_refused, .sign = on_sign},
 	};
 	world->rules = rds_rendezvous_new(&world->config, &host);
@@ -197,7 +210,7 @@ void world_forget(struct world *world)
 }
 
 static const char *const kind_names[] = {"a datagram",     "a payload",   "a close", "a store",
-                                         "a change of id", "a new state", "an end"};
+                                         "a change of id", "a new state", "an end",  "a note"};
 
 static const struct world_event *next(struct world *world, enum world_kind kind, const char *file,
                                       int line)

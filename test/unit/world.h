@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum world_kind { DATAGRAM, PAYLOAD, CLOSE, STORE, RENAME, SET_STATE, FORGET };
+enum world_kind { DATAGRAM, PAYLOAD, CLOSE, STORE, RENAME, SET_STATE, FORGET, NOTE };
 
 // Something that the rules asked their host to do.
 struct world_event {
