@@ -129,15 +129,7 @@ static int set_limit(struct role *role, const char *words, struct rds_error *err
 		return rds_fail(err, RDS_EINVAL, "no such limit: `rdsrv ctl relay limits` lists them");
 	if (value[0] == '\0')
 		return rds_fail(err, RDS_EINVAL, "a limit's name needs a value behind it");
-	int rc = rds_settings_set(role->settings, setting, value, RDS_FROM_COMMAND_LINE,
-	                          "ctl relay limits", err);
-	if (rc != 0)
-		return rc;
-	role_set_limits(role);
-	rds_log(RDS_LOG_INFO, "limit set",
-	        rds_field_text("limit", rds_setting_row(setting)->name),
-	        rds_field_text("to", value));
-	return 0;
+	return role_set_limit(role, setting, value, "ctl", err);
 }
 
 static cJSON *limits(struct role *role, const char *words)
@@ -178,7 +170,7 @@ static cJSON *unblock(struct role *role, const char *words)
 {
 	struct rds_error err;
 	return list_changed("address taken off the lists", words,
-	                    role_list_remove(role, words, &err), &err);
+	                    role_list_remove(role, NULL, words, &err), &err);
 }
 
 // Without a number: for as long as is set, else without an end.

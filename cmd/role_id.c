@@ -179,7 +179,9 @@ int role_id_start(struct role *role, struct rds_error *err)
 		rc = listen_for_websocket(role, err);
 	if (rc != 0)
 		return rc;
-	role_console_open(role);
+	rds_id_service_set_console(role->id,
+	                           role_console_open(role, &role->id_console, RDS_SET_NAT_PORT,
+	                                             role_console_id, ROLE_CONSOLE_ID));
 	return role_relays_start(role, err);
 }
 
@@ -187,7 +189,7 @@ void role_id_stop(struct role *role)
 {
 	role_relays_stop(role);
 	rds_id_service_free(role->id);
-	rds_lines_free(role->console);
+	rds_lines_free(role->id_console.lines);
 	rds_offerer_free(role->offerer);
 	rds_relays_free(&role->relays);
 	rds_strings_free(&role->server_names);

@@ -108,18 +108,20 @@ static int remove_from(const struct role *role, const char *file, const struct r
 	return rc;
 }
 
-int role_list_remove(struct role *role, const char *net, struct rds_error *err)
+int role_list_remove(struct role *role, const char *file, const char *net, struct rds_error *err)
 {
-	size_t blocked = 0;
-	size_t slow = 0;
+	static const char *const files[] = {RDS_BLOCK_FILE, RDS_SLOW_FILE};
+	size_t removed = 0;
 	struct rds_cidr one;
 	int rc = parse_net(net, &one, err);
-	if (rc == 0)
-		rc = remove_from(role, RDS_BLOCK_FILE, &one, &blocked, err);
-	if (rc == 0)
-		rc = remove_from(role, RDS_SLOW_FILE, &one, &slow, err);
-	if (rc == 0 && blocked + slow == 0)
-		return rds_fail(err, RDS_ENOENT, "neither %s nor %s has this line", RDS_BLOCK_FILE,
-		                RDS_SLOW_FILE);
+	for (size_t i = 0; i < 2 && rc == 0; i++) {
+		size_t n = 0;
+		if (file == NULL || strcmp(file, files[i]) == 0)
+			rc = remove_from(role, files[i], &one, &n, err);
+		removed += n;
+	}
+	if (rc == 0 && removed == 0)
+		return rds_fail(err, RDS_ENOENT, "no such line in %s",
+		                file == NULL ? RDS_BLOCK_FILE " or " RDS_SLOW_FILE : file);
 	return rc != 0 ? rc : role_read_lists(role, err);
 }

@@ -17,6 +17,8 @@
 #include "net/relay_probe.h"
 #include "net/resolve.h"
 
+#include <stdio.h>
+
 #define RDS_DATABASE_FILE "db_v2.sqlite3"
 
 // A control socket and which role it speaks for.
@@ -25,6 +27,21 @@ struct role_control {
 	const char *name; // "id", "relay"
 	int lock_fd;
 	struct rds_control *control;
+};
+
+// A command of a console: prints its answer to out.
+struct role_console_command {
+	const char *name;
+	const char *shortly;
+	const char *arguments; // for h
+	void (*run)(struct role *role, char *words, FILE *out);
+};
+
+struct role_console {
+	struct role *role;
+	const struct role_console_command *commands;
+	size_t n_commands;
+	struct rds_lines *lines; // NULL: there is none
 };
 
 struct role {
@@ -39,6 +56,8 @@ struct role {
 	struct rds_seed seed;
 	struct rds_binds binds;
 	struct role_control controls[2];
+	struct role_console id_console;
+	struct role_console relay_console;
 	uint64_t started_ms;
 
 	struct rds_key_policy *key;
@@ -57,7 +76,6 @@ struct role {
 	struct rds_cidrs exempt;
 	struct rds_resolver *resolver;
 	struct rds_relay_probe *probe;
-	struct rds_lines *console; // hbbs's; NULL: there is none
 
 	// relay
 	struct rds_relay *relay;
@@ -91,6 +109,9 @@ int role_relay_start(struct role *role, struct rds_error *err);
 void role_relay_stop(struct role *role);
 // Puts the limits that are set into force.
 void role_set_limits(struct role *role);
+// Sets one of them until the next start, because `by` says so. -RDS_EINVAL.
+int role_set_limit(struct role *role, enum rds_setting setting, const char *value, const char *by,
+                   struct rds_error *err);
 // Takes no new sessions and stops the process when the running ones have ended, or after
 // timeout_sec (below 0: no deadline). false: there is no relay, or it drains already.
 bool role_drain(struct role *role, int64_t timeout_sec);
@@ -102,8 +123,8 @@ bool role_drain(struct role *role, int64_t timeout_sec);
 int role_read_lists(struct role *role, struct rds_error *err);
 // Adds an address or network to a file, and takes it over; one that it has already is no error.
 int role_list_add(struct role *role, const char *file, const char *net, struct rds_error *err);
-// Takes an address or network out of both. -RDS_ENOENT: neither has it.
-int role_list_remove(struct role *role, const char *net, struct rds_error *err);
+// Takes an address or network out of a file, or of both (NULL). -RDS_ENOENT: it isn't there.
+int role_list_remove(struct role *role, const char *file, const char *net, struct rds_error *err);
 
 // role_key.c: the key, and what net and core see of it.
 int role_key_open(struct role *role, struct rds_error *err);
@@ -139,8 +160,18 @@ struct cJSON *role_command_run(const struct role_command *commands, size_t n, st
                                const char *command, const char *words);
 
 // role_control_id.c: answers the ID server's own commands; NULL: there is no such command.
-// role_console.c: opens hbbs's console if there is to be one.
-void role_console_open(struct role *role);
+// role_console.c: opens a console on the port of that setting, if there is to be one. NULL: none.
+struct rds_lines *role_console_open(struct role *role, struct role_console *console,
+                                    enum rds_setting port,
+                                    const struct role_console_command *commands, size_t n);
+// Takes the first word off; "" where there is none.
+const char *role_console_word(char **words);
+
+// role_console_id.c, role_console_relay.c: what hbbs and hbbr know.
+#define ROLE_CONSOLE_ID    7
+#define ROLE_CONSOLE_RELAY 12
+extern const struct role_console_command role_console_id[ROLE_CONSOLE_ID];
+extern const struct role_console_command role_console_relay[ROLE_CONSOLE_RELAY];
 
 // role_control_id.c: a time of the loop's clock as a wall clock shows it; "" for 0. Returns out.
 #define ROLE_TIME_TEXT 32

@@ -43,6 +43,19 @@ void role_set_limits(struct role *role)
 	limits->idle_ms = (uint64_t)rds_settings_number(settings, RDS_SET_IDLE_TIMEOUT) * 1000;
 }
 
+int role_set_limit(struct role *role, enum rds_setting setting, const char *value, const char *by,
+                   struct rds_error *err)
+{
+	int rc = rds_settings_set(role->settings, setting, value, RDS_FROM_COMMAND_LINE, by, err);
+	if (rc != 0)
+		return rc;
+	role_set_limits(role);
+	rds_log(RDS_LOG_INFO, "limit set",
+	        rds_field_text("limit", rds_setting_row(setting)->name),
+	        rds_field_text("from", by), rds_field_text("to", value));
+	return 0;
+}
+
 static unsigned thread_count(const struct role *role)
 {
 	int64_t n = rds_settings_number(role->settings, RDS_SET_RELAY_THREADS);
@@ -111,6 +124,9 @@ int role_relay_start(struct role *role, struct rds_error *err)
 	if (rc != 0)
 		return rc;
 	role_set_limits(role);
+	rds_relay_set_console(role->relay,
+	                      role_console_open(role, &role->relay_console, RDS_SET_RELAY_PORT,
+	                                        role_console_relay, ROLE_CONSOLE_RELAY));
 	rc = role_read_lists(role, err);
 	return rc != 0 ? rc : listen_everywhere(role, err);
 }
@@ -119,6 +135,7 @@ void role_relay_stop(struct role *role)
 {
 	rds_timer_free(role->drain_timer);
 	rds_relay_free(role->relay);
+	rds_lines_free(role->relay_console.lines);
 	rds_issued_free(role->issued);
 	rds_cidrs_free(&role->blocked);
 	rds_cidrs_free(&role->slow);

@@ -126,11 +126,11 @@ static const struct rds_setting_row rows[RDS_SET_COUNT] = {
                                     .help = "TCP ports on which they send a PROXY header (none)"},
         [RDS_SET_LOOPBACK_CONSOLE] = {.name = "loopback-console",
                                       .type = RDS_TYPE_SWITCH,
-                                      .takers = ID,
+                                      .takers = ROLE,
                                       .initial = "N",
                                       .value = "Y|N",
-                                      .help = "hbbs's console on nat-port; local clients can't use "
-                                              "that then (N)"},
+                                      .help = "hbbs's and hbbr's console; local clients can't use "
+                                              "its port (N)"},
         [RDS_SET_LIMIT_REGISTER_MINUTE] = {.name = "limit-register-minute",
                                            .type = RDS_TYPE_NUMBER,
                                            .takers = ID,

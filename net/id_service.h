@@ -46,7 +46,7 @@ void rds_id_service_on_issue(struct rds_id_service *service, rds_issue_fn fn, vo
 
 // From now on whoever connects to the NAT port from a loopback address is handed to console
 // (section 11), not served as a client; but where a PROXY header may come first, nobody is. Borrows
-// console.
+// console; NULL: there is none.
 void rds_id_service_set_console(struct rds_id_service *service, struct rds_lines *console);
 
 // For what the administrator asks; borrowed.

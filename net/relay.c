@@ -189,6 +189,11 @@ void rds_relay_add_websocket(struct rds_relay *relay, int fd)
 	add_door(relay, fd, true);
 }
 
+void rds_relay_set_console(struct rds_relay *relay, struct rds_lines *console)
+{
+	relay->console = console;
+}
+
 void rds_relay_add_udp(struct rds_relay *relay, int fd)
 {
 	rds_udp_add(relay->udp, fd, 0);

@@ -8,6 +8,7 @@
 #include "core/reason.h"
 #include "core/table.h"
 #include "net/crew.h"
+#include "net/lines.h"
 #include "net/proxy.h"
 #include "net/websocket.h"
 
@@ -44,6 +45,9 @@ void rds_relay_free(struct rds_relay *relay);
 void rds_relay_add_tcp(struct rds_relay *relay, int fd);
 void rds_relay_add_websocket(struct rds_relay *relay, int fd);
 void rds_relay_add_udp(struct rds_relay *relay, int fd);
+
+// As rds_id_service_set_console, at the TCP port.
+void rds_relay_set_console(struct rds_relay *relay, struct rds_lines *console);
 
 // Takes a WebSocket connection that came in elsewhere, and early with its first bytes, the opening
 // request's first. An rds_hand_over_fn.

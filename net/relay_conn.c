@@ -408,9 +408,20 @@ static struct conn *conn_new(struct rds_relay *relay, int fd, const struct rds_a
 	return why == RDS_WHY_NONE ? conn : NULL;
 }
 
+// By the true other end, as on the ID server.
+static bool is_for_console(const struct relay_door *door, const struct rds_ip *ip)
+{
+	return door->relay->console != NULL && !door->websocket && !door->proxy_header &&
+	       rds_ip_is_loopback(ip);
+}
+
 void relay_accept(void *ctx, int fd, const struct rds_addr *remote)
 {
 	const struct relay_door *door = ctx;
+	if (is_for_console(door, &remote->ip)) {
+		rds_lines_take(door->relay->console, fd);
+		return;
+	}
 	struct conn *conn = conn_new(door->relay, fd, remote);
 	if (conn == NULL)
 		return;

@@ -77,6 +77,7 @@ struct rds_relay {
 	struct relay_session *sessions; // newest first
 	struct relay_door **doors;
 	size_t n_doors;
+	struct rds_lines *console; // NULL: there is none
 	struct rds_udp *udp;
 	struct rds_rate *udp_rate;
 	struct rds_timer *tick;

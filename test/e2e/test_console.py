@@ -121,12 +121,6 @@ def test_hbbs_s_environment(lab: Lab) -> None:
     assert "ip-blocker" in say(server.target(), "h")
 
 
-def test_the_relay_has_none_yet(lab: Lab) -> None:
-    """The relay doesn't take the flag."""
-    done = rdsrv("relay", *FLAG, cwd=lab.tmp_path)
-    assert done.returncode == 2 and "--loopback-console" in done.stderr
-
-
 # --- strangers --------------------------------------------------------------------------------------------------------
 
 
