@@ -31,7 +31,7 @@ RDS_CPPFLAGS := -D_GNU_SOURCE -DRDSRV_VERSION='"$(VERSION)"' -I. -I$(BUILD)/gen 
 	$(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CPPFLAGS)
 RDS_CFLAGS := -std=c11 -pthread $(WARN) $(HARDEN) $(SANITIZE) $(CFLAGS)
 RDS_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
-RDS_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) -lprotobuf-nanopb -lwslay $(LIBS)
+RDS_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) -lprotobuf-nanopb -lwslay -lm $(LIBS)
 
 ROOMS := core net keys conf cmd
 SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))

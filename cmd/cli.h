@@ -25,7 +25,7 @@ struct rds_cli {
 	const char *after; // more lines for --help; may be NULL
 };
 
-#define RDS_CLI_OPTIONS_MAX 8
+#define RDS_CLI_OPTIONS_MAX 16
 
 struct rds_cli_result {
 	// By option: NULL if it is not given, "" if it has no value.

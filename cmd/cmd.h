@@ -17,5 +17,6 @@ int cmd_ctl(int argc, char **argv);
 // The binary called by these names.
 int cmd_hbbs(int argc, char **argv);
 int cmd_hbbr(int argc, char **argv);
+int cmd_utils(int argc, char **argv);
 
 #endif

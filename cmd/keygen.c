@@ -1,91 +1,64 @@
 // SPDX-License-Identifier: MIT
+// Making a pair, and which of its commands keygen was given.
 #include "cmd/keygen.h"
 
 #include "cmd/act.h"
 #include "cmd/cmd.h"
 #include "cmd/running.h"
-#include "keys/keyfiles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+
+int keygen_fail(const struct keygen *keygen, const struct rds_error *err)
+{
+	rds_cli_complain(keygen->cli, err);
+	return RDS_EXIT_PROBLEM;
+}
 
 // The public key alone on stdout, the talk on stderr.
-static bool announce(const struct rds_cli *cli, const struct rds_datadir *dir,
-                     const struct rds_keypair *pair)
+static int announce(const struct keygen *keygen, const char *text)
 {
 	char fingerprint[RDS_FINGERPRINT_TEXT];
-	const char *text = rds_keypair_public_text(pair);
 	rds_fingerprint(rds_view_text(text), fingerprint);
 	(void)fprintf(stderr,
 	              "%s: made %s/" RDS_SECRET_FILE " (0600) and " RDS_PUBLIC_FILE
 	              " (0644), fingerprint %s\n",
-	              cli->name, rds_datadir_path(dir), fingerprint);
+	              keygen->cli->name, rds_datadir_path(keygen->dir), fingerprint);
 	(void)puts(text);
-	char *running = rds_running_key(dir);
-	if (running != NULL && strcmp(running, text) != 0)
-		(void)fprintf(stderr,
-		              "%s: the server that runs there still uses %s: restart it to use the "
-		              "new key, and give clients the new key\n",
-		              cli->name, running[0] == '\0' ? "no key" : running);
-	free(running);
-	return fflush(stdout) == 0;
+	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }
 
-static int refuse(const struct rds_cli *cli, const struct rds_datadir *dir)
+static int refuse(const struct keygen *keygen)
 {
 	struct rds_keyfiles files;
 	struct rds_error err = {""};
 	char fingerprint[RDS_FINGERPRINT_TEXT] = "";
-	if (rds_keyfiles_load(dir, &files, &err) != 0) {
-		rds_cli_complain(cli, &err);
-		return RDS_EXIT_PROBLEM;
-	}
+	if (rds_keys_load(keygen->dir, &files, NULL, &err) != 0)
+		return keygen_fail(keygen, &err);
 	rds_fingerprint(rds_view_text(rds_keypair_public_text(files.pair)), fingerprint);
 	(void)fprintf(stderr,
-	              "%s: %s/" RDS_SECRET_FILE " is there already (%s): nothing was changed\n",
-	              cli->name, rds_datadir_path(dir), fingerprint);
+	              "%s: %s/" RDS_SECRET_FILE
+	              " is there already (%s): nothing was changed; --rotate replaces it\n",
+	              keygen->cli->name, rds_datadir_path(keygen->dir), fingerprint);
 	rds_keypair_free(files.pair);
 	return RDS_EXIT_PROBLEM;
 }
 
-static int make(const struct rds_cli *cli, const struct rds_datadir *dir)
+int keygen_make(const struct keygen *keygen)
 {
 	struct rds_keypair *pair = NULL;
 	struct rds_error err = {""};
-	if (rds_datadir_has(dir, RDS_SECRET_FILE) || rds_datadir_has(dir, RDS_PUBLIC_FILE))
-		return refuse(cli, dir);
-	int rc = rds_keyfiles_make(dir, &pair, &err);
+	if (rds_datadir_has(keygen->dir, RDS_SECRET_FILE) ||
+	    rds_datadir_has(keygen->dir, RDS_PUBLIC_FILE))
+		return refuse(keygen);
+	int rc = rds_keyfiles_make(keygen->dir, &pair, &err);
 	if (rc == -RDS_EEXIST)
-		return refuse(cli, dir);
-	if (rc != 0) {
-		rds_cli_complain(cli, &err);
-		return RDS_EXIT_PROBLEM;
-	}
-	bool told = announce(cli, dir, pair);
+		return refuse(keygen);
+	if (rc != 0)
+		return keygen_fail(keygen, &err);
+	int code = announce(keygen, rds_keypair_public_text(pair));
 	rds_keypair_free(pair);
-	return told ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
-}
-
-static int renew(const struct rds_cli *cli, const struct rds_datadir *dir)
-{
-	struct rds_keypair *pair = NULL;
-	struct rds_error err = {""};
-	char backup[RDS_BACKUP_NAME];
-	char day[16] = "";
-	struct tm tm;
-	time_t now = time(NULL);
-	if (localtime_r(&now, &tm) != NULL)
-		(void)strftime(day, sizeof day, "%Y%m%d", &tm);
-	if (rds_keyfiles_renew(dir, day, &pair, backup, &err) != 0) {
-		rds_cli_complain(cli, &err);
-		return RDS_EXIT_PROBLEM;
-	}
-	(void)fprintf(stderr, "%s: the old pair is kept as %s/%s and its .pub\n", cli->name,
-	              rds_datadir_path(dir), backup);
-	bool told = announce(cli, dir, pair);
-	rds_keypair_free(pair);
-	return told ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return code;
 }
 
 int rds_keygen_renew(const struct rds_cli *cli, const struct rds_settings *settings)
@@ -94,25 +67,108 @@ int rds_keygen_renew(const struct rds_cli *cli, const struct rds_settings *setti
 	int code = RDS_EXIT_PROBLEM;
 	if (!rds_act_find(cli, settings, &dir, &code))
 		return code;
-	code = rds_datadir_has(dir, RDS_SECRET_FILE) ? renew(cli, dir) : make(cli, dir);
+	struct keygen keygen = {.cli = cli, .dir = dir};
+	code = rds_datadir_has(dir, RDS_SECRET_FILE) ? keygen_rotate(&keygen, NULL)
+	                                             : keygen_make(&keygen);
 	rds_datadir_close(dir);
 	return code;
 }
 
+enum option {
+	ROTATE,
+	NEXT,
+	IMPORT,
+	RETIRE,
+	LIST,
+	VERIFY,
+	PUBLIC,
+	FINGERPRINT,
+	PURGE,
+	GRACE,
+	OLDER_THAN,
+	JSON,
+	N_OPTIONS
+};
+#define N_COMMANDS GRACE // those before it: one at most is given, but for import with rotate
+
+static const struct rds_cli_option options[N_OPTIONS] = {
+        [ROTATE] = {"rotate", 0, NULL, "replace the pair; the old key works on for a time"},
+        [NEXT] = {"next", 0, NULL, "make the pair ahead that --rotate will use"},
+        [IMPORT] = {"import", 0, "FILE", "use this id_ed25519 (-: stdin); in place of another "
+                                         "with --rotate"},
+        [RETIRE] = {"retire", 0, "KEY|all", "refuse a retired key from now on"},
+        [LIST] = {"list", 0, NULL, "every key, until when it works and who uses it"},
+        [VERIFY] = {"verify", 0, NULL, "whether pair, modes, owners and backups are right"},
+        [PUBLIC] = {"public", 0, NULL, "print the public key"},
+        [FINGERPRINT] = {"fingerprint", 0, NULL, "print its fingerprint"},
+        [PURGE] = {"purge-backups", 0, NULL, "overwrite and remove old pairs' backups"},
+        [GRACE] = {"grace", 0, "TIME", "how long the old key works on: 30d (default), 12h, 0"},
+        [OLDER_THAN] = {"older-than", 0, "TIME", "purge-backups: only those, such as 90d"},
+        [JSON] = {"json", 0, NULL, "list, verify: in JSON"},
+};
+
+static const struct rds_cli cli = {
+        .name = "rdsrv keygen",
+        .arguments = "[options]",
+        .about = "Makes the server's key pair and prints the public key.",
+        .takes = RDS_FOR_KEYGEN,
+        .options = options,
+        .n_options = N_OPTIONS,
+};
+
+// Two commands at once, or an option that its command doesn't take, are wrong use.
+static bool check_options(const char *const *values)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		n += values[i] != NULL;
+	bool import = values[IMPORT] != NULL && values[ROTATE] != NULL;
+	const char *wrong = n > (import ? 2U : 1U) ? "one of these options at a time, please"
+	                    : values[GRACE] != NULL && values[ROTATE] == NULL
+	                            ? "--grace goes with --rotate"
+	                    : values[OLDER_THAN] != NULL && values[PURGE] == NULL
+	                            ? "--older-than goes with --purge-backups"
+	                    : values[JSON] != NULL && values[LIST] == NULL && values[VERIFY] == NULL
+	                            ? "--json goes with --list and --verify"
+	                            : NULL;
+	if (wrong != NULL)
+		(void)fprintf(stderr, "%s: %s\n", cli.name, wrong);
+	return wrong == NULL;
+}
+
+static int run(const struct keygen *keygen, const char *const *values)
+{
+	return values[IMPORT] != NULL
+	               ? keygen_import(keygen, values[IMPORT], values[ROTATE] != NULL)
+	       : values[ROTATE] != NULL      ? keygen_rotate(keygen, NULL)
+	       : values[NEXT] != NULL        ? keygen_next(keygen)
+	       : values[RETIRE] != NULL      ? keygen_retire(keygen, values[RETIRE])
+	       : values[LIST] != NULL        ? keygen_list(keygen)
+	       : values[VERIFY] != NULL      ? keygen_verify(keygen)
+	       : values[PUBLIC] != NULL      ? keygen_show(keygen, false)
+	       : values[FINGERPRINT] != NULL ? keygen_show(keygen, true)
+	       : values[PURGE] != NULL       ? keygen_purge(keygen)
+	                                     : keygen_make(keygen);
+}
+
 int cmd_keygen(int argc, char **argv)
 {
-	static const struct rds_cli cli = {
-	        .name = "rdsrv keygen",
-	        .arguments = "[options]",
-	        .about = "Makes the server's key pair and prints the public key.",
-	        .takes = RDS_FOR_KEYGEN,
-	};
 	struct rds_act act;
-	int code = RDS_EXIT_PROBLEM;
+	int code = RDS_EXIT_USAGE;
 	if (rds_act_parse(&cli, argc, argv, &act, &code) &&
-	    rds_cli_no_arguments(&cli, argc, argv, &act.result, &code) &&
-	    rds_act_find(&cli, act.settings, &act.dir, &code))
-		code = make(&cli, act.dir);
+	    rds_cli_no_arguments(&cli, argc, argv, &act.result, &code)) {
+		const char *const *values = act.result.values;
+		if (!check_options(values))
+			code = RDS_EXIT_USAGE;
+		else if (rds_act_find(&cli, act.settings, &act.dir, &code)) {
+			struct keygen keygen = {.cli = &cli,
+			                        .dir = act.dir,
+			                        .grace = values[GRACE],
+			                        .older_than = values[OLDER_THAN],
+			                        .as_json = values[JSON] != NULL};
+			code = run(&keygen, values);
+		}
+	}
 	rds_act_close(&act);
 	return code;
 }

@@ -17,7 +17,7 @@ static const struct command commands[] = {
         {"serve", cmd_serve, "run the ID server and the relay in one process"},
         {"id", cmd_id, "run the ID (rendezvous) server"},
         {"relay", cmd_relay, "run the relay"},
-        {"keygen", cmd_keygen, "make the server's key pair"},
+        {"keygen", cmd_keygen, "make, rotate and list the server's keys"},
         {"export-conf", cmd_export_conf, "write what clients are configured with"},
         {"ctl", cmd_ctl, "ask a running server"},
 };
@@ -26,6 +26,7 @@ static const struct command commands[] = {
 static const struct command aliases[] = {
         {"hbbs", cmd_hbbs, NULL},
         {"hbbr", cmd_hbbr, NULL},
+        {"rustdesk-utils", cmd_utils, NULL},
 };
 
 static const char *base_name(const char *path)

@@ -138,6 +138,7 @@ static int start(struct role *role, struct rds_error *err)
 		return rc;
 	rds_listen_drop_unused();
 	role_key_log(role);
+	role_key_watch(role);
 	if (role->kind->id)
 		role_write_server_conf(role);
 	return 0;
@@ -154,8 +155,8 @@ static void stop(struct role *role)
 	rds_cidrs_free(&role->trusted);
 	rds_ports_free(&role->header_ports);
 	rds_binds_free(&role->binds);
+	role_key_close(role);
 	rds_loop_free(role->loop);
-	rds_key_policy_free(role->key);
 	role_unlock(role);
 	rds_datadir_close(role->dir);
 }

@@ -4,11 +4,10 @@
 
 #include "cmd/client_hosts.h"
 #include "core/alloc.h"
+#include "keys/server_conf.h"
 
 #include <stdlib.h>
 #include <unistd.h>
-
-#define FILE_NAME "server.conf"
 
 static const char guessed[] =
         "# id_server is this machine's own name: change it to the name or address by which\n"
@@ -32,21 +31,19 @@ void role_write_server_conf(struct role *role)
 {
 	struct rds_error err;
 	struct rds_client_conf conf;
-	if (rds_datadir_has(role->dir, FILE_NAME))
-		return;
+	bool written = false;
 	rds_client_hosts(role->settings, rds_key_policy_client_text(role->key), &conf);
 	bool guess = conf.id_server[0] == '\0';
 	if (guess)
 		guess_id_server(role, &conf);
 	char *text = rds_client_conf_server_conf(&conf, guess ? guessed : NULL);
-	int rc = rds_datadir_write(role->dir, FILE_NAME, 0644, RDS_WRITE_NEW, rds_view_text(text),
-	                           &err);
-	if (rc == 0)
-		rds_log(RDS_LOG_INFO, "wrote " FILE_NAME,
+	int rc = rds_server_conf_write(role->dir, text, &written, &err);
+	if (rc == 0 && written)
+		rds_log(RDS_LOG_INFO, "wrote " RDS_SERVER_CONF,
 		        rds_field_text("id_server", conf.id_server),
 		        rds_field_text("guessed", guess ? "yes: see the comment in it" : "no"));
-	else if (rc != -RDS_EEXIST)
-		rds_log(RDS_LOG_WARN, "could not write " FILE_NAME,
+	else if (rc != 0)
+		rds_log(RDS_LOG_WARN, "could not write " RDS_SERVER_CONF,
 		        rds_field_text("why", err.text));
 	free(text);
 	rds_client_conf_clear(&conf);

@@ -96,7 +96,7 @@ static void ip_changes(struct role *role, char *words, FILE *out)
 
 static void show_attempt(const struct role *role, const struct rds_attempt *attempt, FILE *out)
 {
-	char when[ROLE_TIME_TEXT];
+	char when[RDS_TIME_TEXT];
 	char from[RDS_ADDR_TEXT];
 	char id[4 * RDS_ID_MAX_BYTES + 4];
 	rds_addr_format(&attempt->from, from);

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 // Which roles this process is, in the order of role->controls.
@@ -127,6 +128,43 @@ static void add_settings(cJSON *json, const struct role *role)
 	}
 }
 
+struct unseen {
+	struct role *role;
+	struct rds_key_use *use;
+	int64_t now;
+	uint64_t peers;
+	uint64_t unseen;
+};
+
+static void count_unseen(void *ctx, const struct rds_peer_info *info)
+{
+	struct unseen *unseen = ctx;
+	unseen->peers++;
+	if (rds_ip_is_none(&info->ip_on_file) ||
+	    !rds_key_use_has_seen(unseen->use, &info->ip_on_file, unseen->now))
+		unseen->unseen++;
+}
+
+// Writes down which keys are in use. A device that has only been registered shows no key; only by
+// its address can it be told whether somebody there uses one.
+static void add_key_use(cJSON *json, struct role *role)
+{
+	struct rds_error err;
+	struct unseen unseen = {
+	        .role = role, .use = rds_key_use_new(), .now = (int64_t)time(NULL)};
+	role_key_use_save(role);
+	bool known = role->id != NULL &&
+	             rds_key_use_load(unseen.use, role->dir, "id", &err) == 0 &&
+	             rds_key_use_load(unseen.use, role->dir, "relay", &err) == 0;
+	if (known) {
+		rds_rendezvous_peers(rds_id_service_rules(role->id), rds_loop_now_ms(role->loop),
+		                     count_unseen, &unseen);
+		rds_json_number(json, "peers", unseen.peers);
+		rds_json_number(json, "peers_not_seen_using_any_key", unseen.unseen);
+	}
+	rds_key_use_free(unseen.use);
+}
+
 static cJSON *run(const struct role_control *control, const char *command, const char *words)
 {
 	cJSON *json = NULL;
@@ -136,6 +174,13 @@ static cJSON *run(const struct role_control *control, const char *command, const
 	} else if (strcmp(command, "settings") == 0 && words[0] == '\0') {
 		json = rds_json_answer(NULL);
 		add_settings(json, control->role);
+	} else if (strcmp(command, "take-keys") == 0 && words[0] == '\0') {
+		if (rds_key_policy_is_stale(control->role->key))
+			role_key_reload(control->role);
+		json = rds_json_answer(NULL);
+	} else if (strcmp(command, "key-use") == 0 && words[0] == '\0') {
+		json = rds_json_answer(NULL);
+		add_key_use(json, control->role);
 	} else if (strcmp(control->name, "id") == 0) {
 		json = role_control_id(control->role, command, words);
 	} else {

@@ -5,6 +5,7 @@
 
 #include "core/alloc.h"
 #include "core/rendezvous_admin.h"
+#include "core/text.h"
 #include "keys/keyfiles.h"
 
 #include <errno.h>
@@ -19,29 +20,25 @@ static const char *state_name(enum rds_peer_state state)
 	return names[state];
 }
 
-const char *role_time(const struct role *role, uint64_t ms, char out[ROLE_TIME_TEXT])
+const char *role_time(const struct role *role, uint64_t ms, char out[RDS_TIME_TEXT])
 {
 	struct timespec now;
-	struct tm tm;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	int64_t ago_ms = (int64_t)(rds_loop_now_ms(role->loop) - ms);
-	time_t at = (time_t)(((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - ago_ms) / 1000);
-	out[0] = '\0';
-	if (ms != 0 && gmtime_r(&at, &tm) != NULL)
-		(void)strftime(out, ROLE_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return out;
+	int64_t at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - ago_ms;
+	return rds_text_time(ms == 0 ? 0 : at_ms / 1000, out);
 }
 
 static void add_time(cJSON *json, const char *name, const struct role *role, uint64_t ms)
 {
-	char text[ROLE_TIME_TEXT];
+	char text[RDS_TIME_TEXT];
 	rds_json_text(json, name, role_time(role, ms, text));
 }
 
 // Of what happened before the start, the day is known at most.
 static void add_day(cJSON *json, const char *name, uint16_t day)
 {
-	char text[ROLE_TIME_TEXT] = "";
+	char text[RDS_TIME_TEXT] = "";
 	struct tm tm;
 	time_t at = (time_t)day * 24 * 60 * 60;
 	if (day != 0 && gmtime_r(&at, &tm) != NULL)
@@ -218,12 +215,25 @@ static cJSON *relays(struct role *role, const char *words)
 	return json;
 }
 
+static void add_accepted_until(const struct role *role, cJSON *json, uint32_t key)
+{
+	char until[RDS_TIME_TEXT];
+	const char *text = rds_key_policy_text(role->key, key);
+	if (text != NULL)
+		rds_json_text(json, "key_accepted_until",
+		              rds_text_time(rds_key_policy_accepted_until(
+		                                    role->key, rds_view_text(text)),
+		                            until));
+}
+
 // What became of it, in one phrase.
 static void add_verdict(const struct role *role, cJSON *json, const struct rds_attempt *attempt)
 {
 	rds_json_text(json, "verdict", rds_attempt_result(attempt));
 	rds_json_text(json, "meaning",
 	              attempt->verdict == RDS_VERDICT_REFUSED ? rds_reason_text(attempt->why) : "");
+	if (attempt->why == RDS_WHY_KEY_RETIRED)
+		add_accepted_until(role, json, attempt->key);
 	if (attempt->why == RDS_WHY_ID_OFFLINE)
 		add_time(json, "offline_since", role, attempt->seen_ms);
 }

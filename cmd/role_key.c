@@ -3,7 +3,14 @@
 #include "cmd/role_private.h"
 
 #include "core/base64.h"
+#include "core/text.h"
 #include "keys/keypair.h"
+
+#include <time.h>
+
+// How often the key files are looked at, and what clients show is written down.
+#define WATCH_MS    1000
+#define SAVE_EVERY_MS 300000
 
 int role_key_open(struct role *role, struct rds_error *err)
 {
@@ -14,6 +21,12 @@ int role_key_open(struct role *role, struct rds_error *err)
 	        .otherwise = role->kind->key_default,
 	        .signs = role->kind->id,
 	};
+	struct rds_error fault;
+	role->key_use = rds_key_use_new();
+	if (rds_key_use_load(role->key_use, role->dir, role->kind->id ? "id" : "relay", &fault) !=
+	    0)
+		rds_log(RDS_LOG_WARN, "which keys were in use is not known",
+		        rds_field_text("why", fault.text));
 	int rc = rds_key_policy_open(role->dir, &request, &role->key, err);
 	if (rc == 0 && !role->kind->id && rds_key_policy_made(role->key))
 		rds_log(RDS_LOG_WARN,
@@ -37,16 +50,23 @@ int role_key_check(const struct role *role, struct rds_error *err)
 	                          rds_settings_where(role->settings, RDS_SET_KEY), fault.text);
 }
 
-static enum rds_key_verdict check(void *ctx, struct rds_view licence_key)
+static enum rds_key_verdict check(void *ctx, struct rds_view licence_key,
+                                  const struct rds_addr *from, uint32_t *held)
 {
-	const struct role *role = ctx;
-	return rds_key_policy_check(role->key, licence_key);
+	struct role *role = ctx;
+	int64_t now = (int64_t)time(NULL);
+	enum rds_key_verdict verdict = rds_key_policy_check(role->key, now, licence_key, held);
+	const char *text = rds_key_policy_text(role->key, *held);
+	if (text != NULL && rds_text_is_public_key(licence_key))
+		rds_key_use_note(role->key_use, text, &from->ip, now);
+	return verdict;
 }
 
-static bool sign(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
+static bool sign(void *ctx, uint32_t held, struct rds_view bytes,
+                 uint8_t signature[RDS_SIGNATURE_BYTES])
 {
 	const struct role *role = ctx;
-	return rds_key_policy_sign(role->key, bytes, signature);
+	return rds_key_policy_sign(role->key, held, bytes, signature);
 }
 
 static void refused(void *ctx, enum rds_key_verdict verdict, struct rds_view licence_key,
@@ -56,14 +76,16 @@ static void refused(void *ctx, enum rds_key_verdict verdict, struct rds_view lic
 	uint64_t held_back;
 	char ours[RDS_FINGERPRINT_TEXT];
 	char theirs[RDS_FINGERPRINT_TEXT];
+	char until[RDS_TIME_TEXT];
 	if (!rds_log_limit_pass(&role->key_refusals, rds_loop_now_ms(role->loop), &held_back))
 		return;
 	rds_fingerprint(rds_view_text(rds_key_policy_enforced(role->key)), ours);
 	rds_fingerprint(licence_key, theirs);
+	rds_text_time(rds_key_policy_accepted_until(role->key, licence_key), until);
 	rds_log(RDS_LOG_WARN, "key refused", rds_field_reason(rds_key_reason(verdict)),
 	        rds_field_text("client_has", theirs), rds_field_text("server_has", ours),
-	        rds_field_bytes("id", id), rds_field_addr("from", from),
-	        rds_field_uint("not_logged_before", held_back));
+	        rds_field_text("accepted_until", until), rds_field_bytes("id", id),
+	        rds_field_addr("from", from), rds_field_uint("not_logged_before", held_back));
 }
 
 struct rds_key_hooks role_key_hooks(struct role *role)
@@ -85,14 +107,43 @@ void role_key_log(const struct role *role)
 	                       rds_key_policy_enforced(role->key) != NULL ? "yes" : "no"));
 }
 
-static struct rds_view offer(void *ctx, uint64_t now_ms)
+// The keys that an offer may be signed with now, the first being the current one. Their number
+// changes with time: a key whose grace ends is offered no more.
+static size_t signers(const struct role *role, uint32_t handles[RDS_OFFERED_KEYS])
 {
-	return rds_offerer_offer(ctx, now_ms);
+	return rds_key_policy_signers(role->key, (int64_t)time(NULL), handles);
 }
 
-static struct rds_channel *accept_answer(void *ctx, uint64_t now_ms, struct rds_view payload)
+static struct rds_view offer(void *ctx, uint64_t now_ms, const struct rds_ip *from, uint32_t *key)
 {
-	return rds_offerer_accept(ctx, now_ms, payload);
+	struct role *role = ctx;
+	uint32_t handles[RDS_OFFERED_KEYS];
+	size_t n = signers(role, handles);
+	*key = n == 0 ? RDS_KEY_CURRENT : rds_key_choice_next(role->key_choice, from, handles, n);
+	return rds_offerer_offer(role->offerer, now_ms, *key);
+}
+
+static struct rds_channel *accept_answer(void *ctx, uint64_t now_ms, const struct rds_ip *from,
+                                         uint32_t key, struct rds_view payload)
+{
+	struct role *role = ctx;
+	struct rds_channel *channel = rds_offerer_accept(role->offerer, now_ms, payload);
+	if (channel != NULL)
+		rds_key_choice_opened(role->key_choice, from, key);
+	return channel;
+}
+
+static void ignored(void *ctx, const struct rds_ip *from)
+{
+	struct role *role = ctx;
+	rds_key_choice_ignored(role->key_choice, from);
+}
+
+static void set_offered_keys(struct role *role)
+{
+	uint32_t handles[RDS_OFFERED_KEYS];
+	if (role->offerer != NULL)
+		rds_offerer_set_keys(role->offerer, handles, signers(role, handles));
 }
 
 const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_secure_hooks *hooks)
@@ -108,11 +159,79 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 		return NULL;
 	}
 	role->offerer = rds_offerer_new(&keys, NULL);
-	*hooks = (struct rds_secure_hooks){.ctx = role->offerer,
+	role->key_choice = rds_key_choice_new(&role->seed);
+	set_offered_keys(role);
+	*hooks = (struct rds_secure_hooks){.ctx = role,
 	                                   .offer = offer,
 	                                   .accept = accept_answer,
+	                                   .ignored = ignored,
 	                                   .open = rds_channel_open,
 	                                   .seal = rds_channel_seal,
 	                                   .free = rds_channel_free};
 	return hooks;
+}
+
+// One message a minute is enough about files that can't be read.
+static void complain_of_keys(struct role *role, const struct rds_error *err)
+{
+	uint64_t now_ms = rds_loop_now_ms(role->loop);
+	if (role->key_complaint_ms != 0 && now_ms - role->key_complaint_ms < 60000)
+		return;
+	role->key_complaint_ms = now_ms;
+	rds_log(RDS_LOG_ERROR, "key files changed, but can't be used: the old key goes on",
+	        rds_field_text("why", err->text));
+}
+
+void role_key_reload(struct role *role)
+{
+	struct rds_error err;
+	bool changed = false;
+	if (rds_key_policy_reload(role->key, &changed, &err) != 0) {
+		complain_of_keys(role, &err);
+		return;
+	}
+	role->key_complaint_ms = 0;
+	set_offered_keys(role);
+	rds_log(RDS_LOG_INFO, changed ? "took over a new key" : "took over changed key files",
+	        rds_field_text("directory", rds_datadir_path(role->dir)));
+	if (changed)
+		role_key_log(role);
+	if (changed && role->kind->id)
+		role_write_server_conf(role);
+}
+
+void role_key_use_save(struct role *role)
+{
+	struct rds_error err;
+	role->key_use_saved_ms = rds_loop_now_ms(role->loop);
+	if (rds_key_use_is_changed(role->key_use) &&
+	    rds_key_use_save(role->key_use, role->dir, role->kind->id ? "id" : "relay",
+	                     (int64_t)time(NULL), &err) != 0)
+		rds_log(RDS_LOG_WARN, "which keys are in use could not be written down",
+		        rds_field_text("why", err.text));
+}
+
+static void on_watch(void *ctx)
+{
+	struct role *role = ctx;
+	if (rds_key_policy_is_stale(role->key))
+		role_key_reload(role);
+	if (rds_loop_now_ms(role->loop) - role->key_use_saved_ms >= SAVE_EVERY_MS)
+		role_key_use_save(role);
+}
+
+void role_key_watch(struct role *role)
+{
+	role->key_use_saved_ms = rds_loop_now_ms(role->loop);
+	role->key_timer = rds_timer_every(role->loop, WATCH_MS, on_watch, role);
+}
+
+void role_key_close(struct role *role)
+{
+	if (role->key_timer != NULL)
+		role_key_use_save(role);
+	rds_timer_free(role->key_timer);
+	rds_key_use_free(role->key_use);
+	rds_key_choice_free(role->key_choice);
+	rds_key_policy_free(role->key);
 }

@@ -7,8 +7,11 @@
 #include "conf/client_conf.h"
 #include "conf/relays.h"
 #include "core/issued.h"
+#include "core/key_choice.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/text.h"
+#include "keys/key_use.h"
 #include "keys/secure_channel.h"
 #include "net/control.h"
 #include "net/id_service.h"
@@ -62,9 +65,14 @@ struct role {
 
 	struct rds_key_policy *key;
 	struct rds_log_limit key_refusals;
+	struct rds_key_use *key_use;
+	struct rds_timer *key_timer; // looks at the key files
+	uint64_t key_use_saved_ms;
+	uint64_t key_complaint_ms; // when a reload failed; 0: the last one didn't
 
 	// ID server
 	struct rds_offerer *offerer; // of the secure channel; NULL: none is offered
+	struct rds_key_choice *key_choice;
 	struct rds_id_service *id;
 	struct rds_relays relays; // as they are handed out
 	struct rds_strings server_names;
@@ -128,6 +136,12 @@ int role_list_remove(struct role *role, const char *file, const char *net, struc
 
 // role_key.c: the key, and what net and core see of it.
 int role_key_open(struct role *role, struct rds_error *err);
+void role_key_close(struct role *role);
+// Looks at the key files once a second from now on, and follows what changes there.
+void role_key_watch(struct role *role);
+void role_key_reload(struct role *role);
+// Writes down which keys are in use.
+void role_key_use_save(struct role *role);
 // Whether a secret key among the settings is a whole pair. -RDS_EINVAL.
 int role_key_check(const struct role *role, struct rds_error *err);
 struct rds_key_hooks role_key_hooks(struct role *role);
@@ -174,8 +188,7 @@ extern const struct role_console_command role_console_id[ROLE_CONSOLE_ID];
 extern const struct role_console_command role_console_relay[ROLE_CONSOLE_RELAY];
 
 // role_control_id.c: a time of the loop's clock as a wall clock shows it; "" for 0. Returns out.
-#define ROLE_TIME_TEXT 32
-const char *role_time(const struct role *role, uint64_t ms, char out[ROLE_TIME_TEXT]);
+const char *role_time(const struct role *role, uint64_t ms, char out[RDS_TIME_TEXT]);
 
 // Answers the ID server's own commands; NULL: there is no such command.
 struct cJSON;

@@ -22,6 +22,33 @@ int rds_value_number(const char *text, int64_t least, int64_t most, int64_t *out
 	return 0;
 }
 
+int rds_value_duration(const char *text, int64_t *out_sec)
+{
+	static const struct {
+		char unit;
+		int64_t sec;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+	const int64_t most = 3653 * (int64_t)86400;
+	size_t digits = strspn(text, "0123456789");
+	char number[16] = "";
+	int64_t n = 0;
+	if (digits == 0 || digits >= sizeof number)
+		return -RDS_EINVAL;
+	memcpy(number, text, digits);
+	if (rds_value_number(number, 0, most, &n) != 0)
+		return -RDS_EINVAL;
+	*out_sec = 0;
+	if (n == 0 && text[digits] == '\0')
+		return 0;
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+		if (text[digits] == units[i].unit && text[digits + 1] == '\0' &&
+		    n <= most / units[i].sec) {
+			*out_sec = n * units[i].sec;
+			return 0;
+		}
+	return -RDS_EINVAL;
+}
+
 int rds_value_share(const char *text, int64_t *out)
 {
 	size_t whole = strspn(text, "0123456789");

@@ -10,6 +10,10 @@
 int rds_value_number(const char *text, int64_t least, int64_t most, int64_t *out)
         __attribute__((warn_unused_result));
 
+// A length of time: "30d", "12h", "90m", "45s", or "0"; in seconds, up to ten years. 0 or
+// -RDS_EINVAL.
+int rds_value_duration(const char *text, int64_t *out_sec) __attribute__((warn_unused_result));
+
 // A part of one with up to three decimals ("0.66", "1", ".5"), in thousandths. 0 or -RDS_EINVAL.
 int rds_value_share(const char *text, int64_t *out) __attribute__((warn_unused_result));
 

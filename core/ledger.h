@@ -47,6 +47,7 @@ struct rds_attempt {
 	enum rds_verdict verdict;
 	enum rds_reason why;
 	uint64_t seen_ms; // when the target was last seen; 0: never
+	uint32_t key;     // which of the server's keys A showed, where it is one of them
 	uint8_t n_steps;
 	struct {
 		uint8_t step;

@@ -32,6 +32,13 @@
 // All of them together: far above what a fleet of 100,000 sends, and no load worth an attack.
 #define RDS_RATE_TOTAL_PER_SECOND 50000
 
+// Keys whose use is counted: the retired ones, the current and the next, and some to spare.
+#define RDS_KEYS_USED 40
+
+// Sources whose key is remembered while several are accepted: 16 bytes each. A fleet of 100,000
+// behind as many addresses finds its way by retrying; those that stay connected need not.
+#define RDS_KEY_CHOICES 65536
+
 // Connections that wait for another client's answer: some 200 bytes each.
 #define RDS_WAITS        20000
 #define RDS_WAITS_PER_IP 1000

@@ -29,6 +29,7 @@
 	X(STORE_FAILED, "store-failed", "a registration could not be stored")                  \
 	X(KEY_ABSENT, "key-absent", "no key where one is enforced")                            \
 	X(KEY_WRONG, "key-wrong", "another key than the server's")                             \
+	X(KEY_RETIRED, "key-retired", "a key of this server that is no longer accepted")       \
 	X(ID_UNKNOWN, "id-unknown", "an id that is neither registered nor on file")            \
 	X(ID_OFFLINE, "id-offline", "an id that is not online")                                \
 	X(ID_SHORT, "id-too-short", "an id under 6 bytes")                                     \

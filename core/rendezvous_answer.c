@@ -46,13 +46,14 @@ static struct rds_wait *find_wait(struct rds_rendezvous *rules, const struct rds
 	return wait;
 }
 
-// Signature and IdPk{id, its pk}, or nothing where it can't be made. A goes on unencrypted
+// Signature (with the key that A holds) and IdPk{id, its pk}, or nothing where it can't be made. A goes on unencrypted
 // without it, so that is where B is too old to say its version, has no row, or no key is there.
-static struct rds_view sign_id_pk(const struct rds_rendezvous *rules, struct rds_view id,
+static struct rds_view sign_id_pk(const struct rds_rendezvous *rules, const struct rds_wait *wait,
                                   struct rds_view version,
                                   uint8_t out[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES])
 {
 	struct rds_view nothing = rds_view_of(NULL, 0);
+	struct rds_view id = rds_wait_id(wait);
 	const struct rds_peer *peer = rendezvous_find(rules, id);
 	if (peer == NULL || peer->pk_len == 0 || version.len == 0)
 		return nothing;
@@ -61,7 +62,7 @@ static struct rds_view sign_id_pk(const struct rds_rendezvous *rules, struct rds
 	if (len < 0)
 		return nothing; // a pk from an odd database row
 	struct rds_view bytes = rds_view_of(out + RDS_SIGNATURE_BYTES, (size_t)len);
-	if (!rules->host.keys.sign(rules->host.keys.ctx, bytes, out))
+	if (!rules->host.keys.sign(rules->host.keys.ctx, wait->key, bytes, out))
 		return nothing;
 	return rds_view_of(out, RDS_SIGNATURE_BYTES + bytes.len);
 }
@@ -106,7 +107,7 @@ void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_i
 		                             addr);
 		(void)rds_set(&answer->socket_addr, rds_view_of(addr, len));
 		(void)rds_set(&answer->pk,
-		              sign_id_pk(rules, rds_wait_id(wait), rds_get(sent->version), pk));
+		              sign_id_pk(rules, wait, rds_get(sent->version), pk));
 		(void)rds_set(
 		        &answer->relay_server,
 		        rendezvous_relay_for(rules, rds_get(sent->relay_server), &wait->addr.ip));
@@ -131,7 +132,7 @@ void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incomi
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
 		(void)rds_set(&answer->socket_addr, rds_get(local->local_addr));
 		(void)rds_set(&answer->pk,
-		              sign_id_pk(rules, rds_wait_id(wait), rds_get(local->version), pk));
+		              sign_id_pk(rules, wait, rds_get(local->version), pk));
 		(void)rds_set(
 		        &answer->relay_server,
 		        rendezvous_relay_for(rules, rds_get(local->relay_server), &wait->addr.ip));
@@ -164,8 +165,7 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 		        rendezvous_relay_for(rules, rds_get(said->relay_server), &wait->addr.ip));
 		if (id.len > 0) {
 			answer->which_who = rds_RelayResponse_pk_tag;
-			(void)rds_set(&answer->who.pk, sign_id_pk(rules, rds_wait_id(wait),
-			                                          rds_get(said->version), pk));
+			(void)rds_set(&answer->who.pk, sign_id_pk(rules, wait, rds_get(said->version), pk));
 		}
 		answer_wait(rules, in, wait, RDS_STEP_RELAY, rds_get(said->version), &msg);
 	}

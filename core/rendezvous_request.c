@@ -114,12 +114,13 @@ static void send_punch_hole(struct rds_rendezvous *rules, const struct rds_incom
 	rendezvous_send_to_peer(rules, peer, &msg);
 }
 
-static enum rds_reason check_key(struct rds_rendezvous *rules, const struct rds_incoming *in)
+static enum rds_reason check_key(struct rds_rendezvous *rules, const struct rds_incoming *in,
+                                 uint32_t *held)
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	enum rds_key_verdict verdict =
 	        rds_key_judge(&rules->host.keys, rds_get(request->licence_key),
-	                      rds_get(request->id), &in->from->path.remote);
+	                      rds_get(request->id), &in->from->path.remote, held);
 	enum rds_reason why = rds_key_reason(verdict);
 	if (why != RDS_WHY_NONE)
 		rules->counters.n[why]++;
@@ -162,7 +163,9 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
 	struct rds_view id = rds_get(request->id);
 	struct rds_attempt *attempt = note_asked(rules, in, id);
-	enum rds_reason why = check_key(rules, in);
+	uint32_t held = RDS_KEY_CURRENT;
+	enum rds_reason why = check_key(rules, in, &held);
+	attempt->key = held;
 	if (why != RDS_WHY_NONE) {
 		note_refused(attempt, why, NULL);
 		answer_failure(rules, in, rds_PunchHoleResponse_Failure_LICENSE_MISMATCH);
@@ -189,6 +192,7 @@ void rendezvous_punch_hole_request(struct rds_rendezvous *rules, const struct rd
 		answer_other_failure(rules, in, "The server is busy, please try again");
 		return;
 	}
+	wait->key = held;
 	const struct rds_ip *b = &peer->path.remote.ip;
 	enum rds_relay_why relay_why = must_relay(rules, in->from, b, request->force_relay);
 	enum rds_route route = choose_route(rules, &in->from->path.remote.ip, b, relay_why);

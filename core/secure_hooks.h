@@ -4,6 +4,7 @@
 #ifndef RDS_CORE_SECURE_HOOKS_H
 #define RDS_CORE_SECURE_HOOKS_H
 
+#include "core/addr.h"
 #include "core/view.h"
 
 // Bytes by which a sealed payload is longer than a plain one.
@@ -18,9 +19,14 @@ struct rds_channel;
 struct rds_secure_hooks {
 	void *ctx;
 	// The payload to be sent first; borrowed until the next call. Empty: no channel is offered.
-	struct rds_view (*offer)(void *ctx, uint64_t now_ms);
+	// *key: the handle of the server's key that signed it.
+	struct rds_view (*offer)(void *ctx, uint64_t now_ms, const struct rds_ip *from,
+	                         uint32_t *key);
 	// Takes the client's answer to an offer. NULL: it doesn't open.
-	struct rds_channel *(*accept)(void *ctx, uint64_t now_ms, struct rds_view payload);
+	struct rds_channel *(*accept)(void *ctx, uint64_t now_ms, const struct rds_ip *from,
+	                              uint32_t key, struct rds_view payload);
+	// The client has closed on the offer without a word.
+	void (*ignored)(void *ctx, const struct rds_ip *from);
 	// The next payload in, to plain (sealed.len - RDS_SEAL_BYTES); false: not from that client.
 	bool (*open)(struct rds_channel *channel, struct rds_view sealed, uint8_t *plain);
 	// The next payload out, to sealed (plain.len + RDS_SEAL_BYTES).

@@ -2,6 +2,7 @@
 #include "core/text.h"
 
 #include <stdio.h>
+#include <time.h>
 
 size_t rds_utf8_next(struct rds_view v, uint32_t *code)
 {
@@ -93,5 +94,15 @@ char *rds_text_escape(struct rds_view v, char *out, size_t cap)
 		v.len -= used;
 	}
 	out[len] = '\0';
+	return out;
+}
+
+const char *rds_text_time(int64_t unix_sec, char out[RDS_TIME_TEXT])
+{
+	struct tm tm;
+	time_t at = (time_t)unix_sec;
+	out[0] = '\0';
+	if (unix_sec != 0 && gmtime_r(&at, &tm) != NULL)
+		(void)strftime(out, RDS_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return out;
 }

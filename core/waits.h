@@ -18,6 +18,7 @@ struct rds_wait {
 	enum rds_wait_kind kind;
 	unsigned asked;   // how often A has asked the same
 	uint64_t attempt; // its number in the ledger
+	uint32_t key;     // which of the server's keys A holds, or RDS_KEY_CURRENT
 	uint8_t id_len;
 	uint8_t id[RDS_ID_MAX_BYTES]; // whom A asked for
 };

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "keys/keypair.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -56,6 +57,11 @@ void rds_datadir_close(struct rds_datadir *dir)
 	(void)close(dir->fd);
 	free(dir->path);
 	free(dir);
+}
+
+uid_t rds_datadir_owner(const struct rds_datadir *dir)
+{
+	return dir->owner;
 }
 
 const char *rds_datadir_path(const struct rds_datadir *dir)
@@ -166,14 +172,14 @@ static bool move_into_place(const struct rds_datadir *dir, const char *temporary
 	return errno != EEXIST && linkat(dir->fd, temporary, dir->fd, name, 0) == 0;
 }
 
-int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mode,
-                      enum rds_write_mode how, struct rds_view bytes, struct rds_error *err)
+int rds_datadir_stage(const struct rds_datadir *dir, const char *name, mode_t mode,
+                      struct rds_view bytes, char temporary[RDS_TEMPORARY_NAME],
+                      struct rds_error *err)
 {
-	char temporary[128];
 	uint64_t random = 0;
 	if (!rds_random(&random, sizeof random))
 		return rds_fail(err, RDS_ECRYPTO, "no random numbers from OpenSSL");
-	(void)snprintf(temporary, sizeof temporary, ".%s.%016llx.tmp", name,
+	(void)snprintf(temporary, RDS_TEMPORARY_NAME, ".%s.%016llx.tmp", name,
 	               (unsigned long long)random);
 	int fd = openat(dir->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	                mode & 0600);
@@ -183,14 +189,72 @@ int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mo
 	if (!fill(dir, fd, name, mode, bytes))
 		rc = fail_sys(err, dir, name, "can't write");
 	(void)close(fd);
-	if (rc == 0 && !move_into_place(dir, temporary, name, how))
+	if (rc != 0)
+		rds_datadir_discard(dir, temporary);
+	return rc;
+}
+
+void rds_datadir_discard(const struct rds_datadir *dir, const char *temporary)
+{
+	(void)unlinkat(dir->fd, temporary, 0);
+}
+
+int rds_datadir_commit(const struct rds_datadir *dir, const char *temporary, const char *name,
+                       enum rds_write_mode how, struct rds_error *err)
+{
+	int rc = 0;
+	if (!move_into_place(dir, temporary, name, how))
 		rc = errno == EEXIST ? -RDS_EEXIST
 		                     : fail_sys(err, dir, name, "can't put into place");
 	// After a rename there is nothing of that name any more; that is fine.
-	(void)unlinkat(dir->fd, temporary, 0);
+	rds_datadir_discard(dir, temporary);
 	if (rc == 0 && fsync(dir->fd) != 0 && errno != EINVAL)
 		rc = fail_sys(err, dir, name, "can't sync the directory");
 	return rc;
+}
+
+int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mode,
+                      enum rds_write_mode how, struct rds_view bytes, struct rds_error *err)
+{
+	char temporary[RDS_TEMPORARY_NAME];
+	int rc = rds_datadir_stage(dir, name, mode, bytes, temporary, err);
+	return rc != 0 ? rc : rds_datadir_commit(dir, temporary, name, how, err);
+}
+
+void rds_datadir_each(const struct rds_datadir *dir, const char *prefix,
+                      void (*fn)(void *ctx, const char *name), void *ctx)
+{
+	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	if (list == NULL) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	for (const struct dirent *entry; (entry = readdir(list)) != NULL;)
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+			fn(ctx, entry->d_name);
+	(void)closedir(list);
+}
+
+static void sweep_one(void *ctx, const char *name)
+{
+	static const char end[] = ".tmp";
+	size_t len = strlen(name);
+	if (len > sizeof end && strcmp(name + len - (sizeof end - 1), end) == 0)
+		rds_datadir_discard(ctx, name);
+}
+
+void rds_datadir_sweep(const struct rds_datadir *dir, const char *name)
+{
+	char prefix[RDS_TEMPORARY_NAME];
+	(void)snprintf(prefix, sizeof prefix, ".%s.", name);
+	rds_datadir_each(dir, prefix, sweep_one, (void *)(uintptr_t)dir);
+}
+
+bool rds_datadir_stat(const struct rds_datadir *dir, const char *name, struct stat *out)
+{
+	return fstatat(dir->fd, name, out, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 void rds_datadir_begin(const struct rds_datadir *dir)
@@ -210,6 +274,29 @@ int rds_datadir_remove(const struct rds_datadir *dir, const char *name, struct r
 	if (unlinkat(dir->fd, name, 0) != 0 && errno != ENOENT)
 		return fail_sys(err, dir, name, "can't remove");
 	return fsync(dir->fd) == 0 || errno == EINVAL ? 0 : fail_sys(err, dir, name, "can't sync");
+}
+
+static bool overwrite(int fd)
+{
+	static const uint8_t zeros[256];
+	struct stat st;
+	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	for (off_t left = ok ? st.st_size : 0; left > 0 && ok;) {
+		size_t n = left < (off_t)sizeof zeros ? (size_t)left : sizeof zeros;
+		ok = write_all(fd, rds_view_of(zeros, n));
+		left -= (off_t)n;
+	}
+	return ok && fsync(fd) == 0;
+}
+
+int rds_datadir_wipe(const struct rds_datadir *dir, const char *name, struct rds_error *err)
+{
+	int fd = openat(dir->fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return fail_sys(err, dir, name, "can't open");
+	int rc = overwrite(fd) ? 0 : fail_sys(err, dir, name, "can't overwrite");
+	(void)close(fd);
+	return rc != 0 ? rc : rds_datadir_remove(dir, name, err);
 }
 
 static int fail_locked(const struct rds_datadir *dir, const char *name, int fd,

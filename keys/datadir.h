@@ -18,6 +18,9 @@ int rds_datadir_open(const char *path, struct rds_datadir **out, struct rds_erro
         __attribute__((warn_unused_result));
 void rds_datadir_close(struct rds_datadir *dir);
 
+// Whom it belongs to.
+uid_t rds_datadir_owner(const struct rds_datadir *dir);
+
 // As it was given to open.
 const char *rds_datadir_path(const struct rds_datadir *dir);
 
@@ -47,6 +50,31 @@ enum rds_write_mode {
 int rds_datadir_write(const struct rds_datadir *dir, const char *name, mode_t mode,
                       enum rds_write_mode how, struct rds_view bytes, struct rds_error *err)
         __attribute__((warn_unused_result));
+
+// The same in two steps. stage writes under a temporary name, which goes to temporary, safely on
+// disk; commit gives that its name; discard removes it.
+#define RDS_TEMPORARY_NAME 128
+int rds_datadir_stage(const struct rds_datadir *dir, const char *name, mode_t mode,
+                      struct rds_view bytes, char temporary[RDS_TEMPORARY_NAME],
+                      struct rds_error *err) __attribute__((warn_unused_result));
+int rds_datadir_commit(const struct rds_datadir *dir, const char *temporary, const char *name,
+                       enum rds_write_mode how, struct rds_error *err)
+        __attribute__((warn_unused_result));
+void rds_datadir_discard(const struct rds_datadir *dir, const char *temporary);
+
+// Calls fn with the name of each file that begins with prefix, in no order. It may remove them.
+void rds_datadir_each(const struct rds_datadir *dir, const char *prefix,
+                      void (*fn)(void *ctx, const char *name), void *ctx);
+
+// Removes what stage left of a file when its process died. Call between begin and end.
+void rds_datadir_sweep(const struct rds_datadir *dir, const char *name);
+
+// Overwrites a file's bytes, then removes it, both safely on disk.
+int rds_datadir_wipe(const struct rds_datadir *dir, const char *name, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
+// What is known of a file; false: it isn't there.
+bool rds_datadir_stat(const struct rds_datadir *dir, const char *name, struct stat *out);
 
 // Removes a file, safely on disk; one that isn't there is no error.
 int rds_datadir_remove(const struct rds_datadir *dir, const char *name, struct rds_error *err)

@@ -89,26 +89,33 @@ static int write_public(const struct rds_datadir *dir, const struct rds_keypair 
 	                         rds_view_text(rds_keypair_public_text(pair)), err);
 }
 
-static int write_secret(const struct rds_datadir *dir, const struct rds_keypair *pair,
-                        const char *name, enum rds_write_mode how, struct rds_error *err)
+// The secret goes first: a crash in between leaves a file from which the other can be made.
+static int put(const struct rds_datadir *dir, const struct rds_keypair *pair, struct rds_error *err)
 {
 	char text[RDS_SECRET_TEXT];
 	rds_keypair_secret_text(pair, text);
-	int rc = rds_datadir_write(dir, name, 0600, how, rds_view_text(text), err);
+	int rc = rds_datadir_write(dir, RDS_SECRET_FILE, 0600, RDS_WRITE_NEW, rds_view_text(text),
+	                           err);
 	rds_wipe(text, sizeof text);
+	return rc != 0 ? rc : write_public(dir, pair, err);
+}
+
+int rds_keyfiles_put(const struct rds_datadir *dir, const struct rds_keypair *pair,
+                     struct rds_error *err)
+{
+	rds_datadir_begin(dir);
+	int rc = put(dir, pair, err);
+	rds_datadir_end(dir);
 	return rc;
 }
 
-// The secret goes first: a crash in between leaves a file from which the other can be made.
-static int write_new_pair(const struct rds_datadir *dir, enum rds_write_mode how,
-                          struct rds_keypair **out, struct rds_error *err)
+static int write_new_pair(const struct rds_datadir *dir, struct rds_keypair **out,
+                          struct rds_error *err)
 {
 	struct rds_keypair *pair = NULL;
 	int rc = rds_keypair_generate(&pair, err);
 	if (rc == 0)
-		rc = write_secret(dir, pair, RDS_SECRET_FILE, how, err);
-	if (rc == 0)
-		rc = write_public(dir, pair, err);
+		rc = put(dir, pair, err);
 	if (rc != 0) {
 		rds_keypair_free(pair);
 		return rc;
@@ -121,59 +128,7 @@ int rds_keyfiles_make(const struct rds_datadir *dir, struct rds_keypair **out,
                       struct rds_error *err)
 {
 	rds_datadir_begin(dir);
-	int rc = write_new_pair(dir, RDS_WRITE_NEW, out, err);
-	rds_datadir_end(dir);
-	return rc;
-}
-
-// The n-th backup of the day: both names, or false where one is taken.
-static bool name_backup(const struct rds_datadir *dir, const char *day, unsigned n,
-                        char secret[RDS_BACKUP_NAME], char public[RDS_BACKUP_NAME])
-{
-	char suffix[32];
-	(void)snprintf(suffix, sizeof suffix, n == 0 ? ".bak.%.8s" : ".bak.%.8s.%u", day, n);
-	(void)snprintf(secret, RDS_BACKUP_NAME, RDS_SECRET_FILE "%s", suffix);
-	(void)snprintf(public, RDS_BACKUP_NAME, RDS_PUBLIC_FILE "%s", suffix);
-	return !rds_datadir_has(dir, secret) && !rds_datadir_has(dir, public);
-}
-
-static int back_up(const struct rds_datadir *dir, const char *day, const struct rds_keypair *pair,
-                   char backup[RDS_BACKUP_NAME], struct rds_error *err)
-{
-	char public[RDS_BACKUP_NAME];
-	unsigned n = 0;
-	while (!name_backup(dir, day, n, backup, public))
-		n++;
-	int rc = write_secret(dir, pair, backup, RDS_WRITE_NEW, err);
-	if (rc == 0)
-		rc = rds_datadir_write(dir, public, 0644, RDS_WRITE_NEW,
-		                       rds_view_text(rds_keypair_public_text(pair)), err);
-	return rc;
-}
-
-// The old public file goes before the secret is replaced: at every point in between, what is there
-// can be started with.
-static int renew(const struct rds_datadir *dir, const char *day, struct rds_keypair **out,
-                 char backup[RDS_BACKUP_NAME], struct rds_error *err)
-{
-	struct rds_keyfiles old;
-	int rc = rds_keyfiles_load(dir, &old, err);
-	if (rc != 0)
-		return rc;
-	rc = back_up(dir, day, old.pair, backup, err);
-	if (rc == 0)
-		rc = rds_datadir_remove(dir, RDS_PUBLIC_FILE, err);
-	if (rc == 0)
-		rc = write_new_pair(dir, RDS_WRITE_REPLACE, out, err);
-	rds_keypair_free(old.pair);
-	return rc;
-}
-
-int rds_keyfiles_renew(const struct rds_datadir *dir, const char *day, struct rds_keypair **out,
-                       char backup[RDS_BACKUP_NAME], struct rds_error *err)
-{
-	rds_datadir_begin(dir);
-	int rc = renew(dir, day, out, backup, err);
+	int rc = write_new_pair(dir, out, err);
 	rds_datadir_end(dir);
 	return rc;
 }
@@ -205,7 +160,7 @@ static int load_or_make(const struct rds_datadir *dir, struct rds_keypair **out,
 	struct rds_keyfiles files;
 	int rc = rds_keyfiles_load(dir, &files, err);
 	if (rc == -RDS_ENOENT) {
-		rc = write_new_pair(dir, RDS_WRITE_NEW, out, err);
+		rc = write_new_pair(dir, out, err);
 		*made = rc == 0;
 		if (rc != -RDS_EEXIST)
 			return rc;

@@ -31,12 +31,9 @@ void rds_keyfiles_warn_exposed(const struct rds_datadir *dir);
 int rds_keyfiles_make(const struct rds_datadir *dir, struct rds_keypair **out,
                       struct rds_error *err) __attribute__((warn_unused_result));
 
-// Replaces the pair that is there by a new one. The old files are kept as NAME.bak.DAY, with .1,
-// .2 and so on behind it where that is taken; *backup gets the secret's name there. day: 20260131.
-#define RDS_BACKUP_NAME 64
-int rds_keyfiles_renew(const struct rds_datadir *dir, const char *day, struct rds_keypair **out,
-                       char backup[RDS_BACKUP_NAME], struct rds_error *err)
-        __attribute__((warn_unused_result));
+// Writes both files of a pair. -RDS_EEXIST as above.
+int rds_keyfiles_put(const struct rds_datadir *dir, const struct rds_keypair *pair,
+                     struct rds_error *err) __attribute__((warn_unused_result));
 
 // Loads, or makes what isn't there, logging what it did. Two processes that do this at once end
 // up with the same pair. *made says whether this call made it.

@@ -124,6 +124,14 @@ bool rds_keypair_sign(const struct rds_keypair *pair, struct rds_view bytes, uin
 	return ok;
 }
 
+void rds_sha256_hex(struct rds_view bytes, char out[65])
+{
+	uint8_t hash[SHA256_DIGEST_LENGTH];
+	(void)SHA256(bytes.data, bytes.len, hash);
+	for (size_t i = 0; i < sizeof hash; i++)
+		(void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
+}
+
 bool rds_sha1(struct rds_view bytes, uint8_t out[20])
 {
 	return EVP_Digest(bytes.data, bytes.len, out, NULL, EVP_sha1(), NULL) == 1;

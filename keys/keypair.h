@@ -43,6 +43,9 @@ void rds_fingerprint(struct rds_view public_text, char out[RDS_FINGERPRINT_TEXT]
 // Whether text is the base64 of 32 bytes.
 bool rds_text_is_public_key(struct rds_view text);
 
+// SHA-256 of bytes in hexadecimal, NUL-terminated.
+void rds_sha256_hex(struct rds_view bytes, char out[65]);
+
 // SHA-1, which WebSocket's opening handshake wants and nothing else should.
 bool rds_sha1(struct rds_view bytes, uint8_t out[20]);
 

@@ -16,14 +16,20 @@ struct box_key {
 	uint8_t public[crypto_box_PUBLICKEYBYTES];
 };
 
+struct offer {
+	uint32_t key; // the handle of the server's key that signed it
+	size_t len;   // 0: can't be signed
+	uint8_t bytes[256];
+};
+
 struct rds_offerer {
 	struct rds_key_hooks keys;
 	struct box_key now;
 	struct box_key before; // for answers to offers made just before the change
 	uint64_t since_ms;     // when `now` was made
 	bool has_before;
-	uint8_t offer[256];
-	size_t offer_len; // 0: can't be signed
+	struct offer offers[RDS_OFFERER_KEYS];
+	size_t n_offers;
 };
 
 struct rds_channel {
@@ -33,19 +39,34 @@ struct rds_channel {
 };
 
 // KeyExchange{keys: [signature and box public key]}.
-static size_t write_offer(struct rds_offerer *offerer)
+static void write_offer(const struct rds_offerer *offerer, struct offer *offer)
 {
 	uint8_t signed_key[RDS_SIGNATURE_BYTES + crypto_box_PUBLICKEYBYTES];
 	struct rds_view box = rds_view_of(offerer->now.public, sizeof offerer->now.public);
-	if (!offerer->keys.sign(offerer->keys.ctx, box, signed_key))
-		return 0;
+	offer->len = 0;
+	if (!offerer->keys.sign(offerer->keys.ctx, offer->key, box, signed_key))
+		return;
 	memcpy(signed_key + RDS_SIGNATURE_BYTES, box.data, box.len);
 	struct rds_view item = rds_view_of(signed_key, sizeof signed_key);
 	struct rds_list list = {.items = &item, .n = 1};
 	rds_message msg = {.which_member = rds_RendezvousMessage_key_exchange_tag};
 	msg.member.key_exchange.keys = rds_list_field(&list);
-	long len = rds_message_encode(&msg, offerer->offer, sizeof offerer->offer);
-	return len < 0 ? 0 : (size_t)len;
+	long len = rds_message_encode(&msg, offer->bytes, sizeof offer->bytes);
+	offer->len = len < 0 ? 0 : (size_t)len;
+}
+
+static void write_offers(struct rds_offerer *offerer)
+{
+	for (size_t i = 0; i < offerer->n_offers; i++)
+		write_offer(offerer, &offerer->offers[i]);
+}
+
+void rds_offerer_set_keys(struct rds_offerer *offerer, const uint32_t *handles, size_t n)
+{
+	offerer->n_offers = n < RDS_OFFERER_KEYS ? n : RDS_OFFERER_KEYS;
+	for (size_t i = 0; i < offerer->n_offers; i++)
+		offerer->offers[i].key = handles[i];
+	write_offers(offerer);
 }
 
 struct rds_offerer *rds_offerer_new(const struct rds_key_hooks *keys, const uint8_t seed[32])
@@ -60,7 +81,8 @@ struct rds_offerer *rds_offerer_new(const struct rds_key_hooks *keys, const uint
 		memcpy(offerer->now.secret, seed, sizeof offerer->now.secret);
 		(void)crypto_scalarmult_base(offerer->now.public, seed);
 	}
-	offerer->offer_len = write_offer(offerer);
+	const uint32_t current = RDS_KEY_CURRENT;
+	rds_offerer_set_keys(offerer, &current, 1);
 	return offerer;
 }
 
@@ -88,13 +110,19 @@ static void renew(struct rds_offerer *offerer, uint64_t now_ms)
 	offerer->has_before = true;
 	offerer->since_ms = now_ms;
 	(void)crypto_box_keypair(offerer->now.public, offerer->now.secret);
-	offerer->offer_len = write_offer(offerer);
+	write_offers(offerer);
 }
 
-struct rds_view rds_offerer_offer(struct rds_offerer *offerer, uint64_t now_ms)
+struct rds_view rds_offerer_offer(struct rds_offerer *offerer, uint64_t now_ms, uint32_t key)
 {
 	renew(offerer, now_ms);
-	return rds_view_of(offerer->offer, offerer->offer_len);
+	size_t at = 0;
+	for (size_t i = 0; i < offerer->n_offers; i++)
+		if (offerer->offers[i].key == key)
+			at = i;
+	return offerer->n_offers == 0
+	               ? rds_view_of(NULL, 0)
+	               : rds_view_of(offerer->offers[at].bytes, offerer->offers[at].len);
 }
 
 static bool open_box(const struct box_key *box, struct rds_view their_public,

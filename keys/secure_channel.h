@@ -9,13 +9,22 @@
 
 struct rds_offerer;
 
-// A box key of its own at once, and a new one each hour. sign is called once for each.
-// seed: the first box secret, for tests; NULL: random.
+// Server keys with which an offer may be signed.
+#define RDS_OFFERER_KEYS 8
+
+// A box key of its own at once, and a new one each hour. sign is called once for each, by each of
+// the server's keys that are set. seed: the first box secret, for tests; NULL: random.
 struct rds_offerer *rds_offerer_new(const struct rds_key_hooks *keys, const uint8_t seed[32]);
 void rds_offerer_free(struct rds_offerer *offerer);
 
-// See struct rds_secure_hooks. The offer is empty where nothing can be signed.
-struct rds_view rds_offerer_offer(struct rds_offerer *offerer, uint64_t now_ms);
+// The server's keys to sign with, by their handles; at first it is the current one alone.
+void rds_offerer_set_keys(struct rds_offerer *offerer, const uint32_t *handles, size_t n);
+
+// The offer signed with that key, or with the first where it isn't set; empty where nothing can be
+// signed. Borrowed until the next call.
+struct rds_view rds_offerer_offer(struct rds_offerer *offerer, uint64_t now_ms, uint32_t key);
+
+// See struct rds_secure_hooks.
 struct rds_channel *rds_offerer_accept(struct rds_offerer *offerer, uint64_t now_ms,
                                        struct rds_view payload) __attribute__((warn_unused_result));
 

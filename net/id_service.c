@@ -103,7 +103,8 @@ static void open_channel(struct rds_id_service *service, struct rds_stream *stre
                          struct rds_view payload)
 {
 	struct rds_channel *channel = service->secure.accept(
-	        service->secure.ctx, rds_loop_now_ms(service->loop), payload);
+	        service->secure.ctx, rds_loop_now_ms(service->loop),
+	        &rds_stream_remote(stream)->ip, rds_stream_offered(stream), payload);
 	if (channel != NULL) {
 		rds_stream_secure(stream, &service->secure, channel);
 		return;
@@ -130,6 +131,9 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 	struct rds_id_service *service = ctx;
 	uint64_t id = rds_stream_id(stream);
 	rds_rendezvous_closed(service->rules, id);
+	if (service->offers && rds_stream_mark(stream) == RDS_DOOR_MAIN &&
+	    rds_stream_payloads(stream) == 0)
+		service->secure.ignored(service->secure.ctx, &rds_stream_remote(stream)->ip);
 	// What ended by a rule was counted by it.
 	if (why == RDS_WHY_TOO_LONG || why == RDS_WHY_SLOW_READER || why == RDS_WHY_IDLE ||
 	    why == RDS_WHY_RESET || why == RDS_WHY_NO_HEARTBEAT)
@@ -226,6 +230,16 @@ static bool is_for_console(const struct listener *listener, const struct rds_ip 
 	       !listener->proxy_header && rds_ip_is_loopback(ip);
 }
 
+static void send_offer(struct rds_id_service *service, struct rds_stream *stream)
+{
+	uint32_t key = RDS_KEY_CURRENT;
+	struct rds_view offer =
+	        service->secure.offer(service->secure.ctx, rds_loop_now_ms(service->loop),
+	                              &rds_stream_remote(stream)->ip, &key);
+	rds_stream_set_offered(stream, key);
+	rds_stream_send(stream, offer);
+}
+
 static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
@@ -253,8 +267,7 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 		rds_stream_expect_websocket(stream, listener->sha1);
 	rds_table_insert(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
 	if (listener->door == RDS_DOOR_MAIN && service->offers)
-		rds_stream_send(stream, service->secure.offer(service->secure.ctx,
-		                                              rds_loop_now_ms(service->loop)));
+		send_offer(service, stream);
 }
 
 struct rds_id_service *rds_id_service_new(struct rds_loop *loop,

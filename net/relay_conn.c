@@ -117,9 +117,10 @@ static void wait_for_other(struct conn *conn)
 static bool key_fits(struct conn *conn, const rds_RequestRelay *request)
 {
 	struct rds_relay *relay = conn->relay;
+	uint32_t held;
 	enum rds_key_verdict verdict =
 	        rds_key_judge(&relay->config.keys, rds_get(request->licence_key),
-	                      rds_get(request->id), &conn->remote);
+	                      rds_get(request->id), &conn->remote, &held);
 	if (verdict != RDS_KEY_OK)
 		relay->status.counters.n[rds_key_reason(verdict)]++;
 	return verdict == RDS_KEY_OK;

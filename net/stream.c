@@ -340,3 +340,13 @@ int rds_stream_mark(const struct rds_stream *stream)
 {
 	return stream->mark;
 }
+
+void rds_stream_set_offered(struct rds_stream *stream, uint32_t key)
+{
+	stream->offered = key;
+}
+
+uint32_t rds_stream_offered(const struct rds_stream *stream)
+{
+	return stream->offered;
+}

@@ -82,6 +82,10 @@ const struct rds_addr *rds_stream_remote(const struct rds_stream *stream);
 struct rds_share *rds_stream_share(struct rds_stream *stream);
 struct rds_stream *rds_stream_of_share(struct rds_share *share);
 
+// The owner's note: with which of the server's keys the offer on it was signed.
+void rds_stream_set_offered(struct rds_stream *stream, uint32_t key);
+uint32_t rds_stream_offered(const struct rds_stream *stream);
+
 // The owner's mark: which of its ports the stream came in by.
 void rds_stream_set_mark(struct rds_stream *stream, int mark);
 int rds_stream_mark(const struct rds_stream *stream);

@@ -38,6 +38,7 @@ struct rds_stream {
 	struct rds_channel *channel; // NULL: payloads are plain
 	int fd;
 	int mark;
+	uint32_t offered;
 	enum stream_state state;
 	enum rds_reason why;
 	bool more;    // whole frames may wait in `in`: for its next turn
