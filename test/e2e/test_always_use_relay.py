@@ -37,7 +37,8 @@ def punched(lab: Lab, server: Server, a_net: str = OUTSIDE, b_net: str = OUTSIDE
     a.punch(b.id, nat_type=NatType.ASYMMETRIC, **fields)
     told = b.recv()
     (noted,) = ctl(server, "recent", b.id)["attempts"]
-    assert server.logged("punch", id=b.id, route=noted["route"], because=noted["because"])
+    found = {"id": b.id, "route": noted["route"], "because": noted["because"]}
+    wait_until(lambda: server.logged("punch", **found), WAIT_S, "the log line")
     names = ("nat_type", "force_relay") if told.kind == "PunchHole" else ()
     return {"kind": told.kind, "route": noted["route"], "because": noted["because"], **{n: told[n] for n in names}}
 

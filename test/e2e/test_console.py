@@ -12,6 +12,7 @@ import pytest
 import network
 from clihelp import ctl, rdsrv, start_as
 from conftest import Lab
+from polling import wait_until
 from rdclient import Target, WsController, WsPeer, fresh_id, fresh_source, nat_test_tcp
 from rdserver import has_ipv6_loopback
 from rdwire import Result, encode, frame
@@ -91,7 +92,7 @@ def test_with_the_flag(lab: Lab) -> None:
     assert [e for e in server.events if e["level"] == "warn" and e.get("port") == target.port - 1]
     for message in (encode("TestNatRequest", serial=3), encode("TestNatRequest"), encode("OnlineRequest", peers=["1"])):
         assert say(target, frame(message)) == ""
-    assert server.logged("not a line of text", on="console", reason="malformed")
+    wait_until(lambda: server.logged("not a line of text", on="console", reason="malformed"), WAIT_S, "the log line")
     assert nat_test_tcp(target.id_port)[0] > 0
     b = lab.joined(WsPeer, target)
     a = lab.keep(WsController(target, fresh_source()))
@@ -264,6 +265,7 @@ def test_relay_servers(lab: Lab) -> None:
         a.punch(b.id)
         assert b.expect_hole("PunchHole", a)["relay_server"] == told
     assert [one["name"] for one in ctl(server.directory, "id", "relays")["relays"]] == ["other.example", "r3.example"]
+    wait_until(lambda: server.logged("setting changed", setting="relay-servers"), WAIT_S, "the log line")
     assert server.logged("setting changed", setting="relay-servers")[0]["from"] == "console"
     assert "relay-servers takes" in say(target, "rs http://x") and say(target, "rs") == "other.example\nr3.example\n"
 
