@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CLOSING_FRAME (0x80 | RDS_WS_CLOSE) // its first byte
+
 static bool has_id(const void *entry, const void *key)
 {
 	return ((const struct conn *)entry)->id == *(const uint64_t *)key;
@@ -42,6 +44,7 @@ void relay_conn_release(struct conn *conn)
 	if (conn->code != NULL)
 		rds_transcoder_clear(conn->code);
 	free(conn->code);
+	rds_buffer_clear(&conn->frame);
 	free(conn);
 }
 
@@ -75,9 +78,62 @@ void relay_conn_end(struct conn *conn, enum rds_reason why)
 	relay_conn_free(conn);
 }
 
+// The first frame in bytes whose payload isn't empty: heartbeats before it are dropped. 1, 0 if it
+// isn't there yet, or a negative code.
+static int next_frame(struct rds_buffer *bytes, struct rds_buffer *out)
+{
+	struct rds_view payload = {0};
+	while (payload.len == 0) {
+		long n = rds_frame_decode(rds_buffer_data(bytes), bytes->len,
+		                          RDS_RELAY_FRAME_MAX_BYTES, &payload);
+		if (n <= 0)
+			return (int)n;
+		rds_buffer_add(out, payload.data, payload.len);
+		rds_buffer_drop(bytes, (size_t)n);
+	}
+	return 1;
+}
+
+static bool answer(struct conn *conn, const void *bytes, size_t len)
+{
+	return send(conn->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+// As next_frame, of a WebSocket's messages.
+static int next_message(struct conn *conn, struct rds_buffer *out)
+{
+	struct rds_transcoder *code = conn->code;
+	int rc = 0;
+	while (rc == 0 && !code->closed && conn->early.len > 0) {
+		long n = rds_transcode(code, rds_buffer_data(&conn->early), conn->early.len,
+		                       &conn->frame);
+		if (code->answer_len > 0)
+			(void)answer(conn, code->answer, code->answer_len);
+		code->answer_len = 0;
+		if (n < 0 || code->message.len > RDS_RELAY_FRAME_MAX_BYTES)
+			return n < 0 ? (int)n : -RDS_ETOOBIG;
+		rds_buffer_drop(&conn->early, (size_t)n);
+		rc = next_frame(&conn->frame, out);
+	}
+	return rc;
+}
+
+// A WebSocket that waits and has sent nothing but its closing frame.
+static void take_leave(struct conn *conn)
+{
+	uint8_t *scratch = rds_loop_scratch(conn->relay->loop);
+	ssize_t n = recv(conn->fd, scratch, RDS_RELAY_FIRST_READ_BYTES, MSG_DONTWAIT);
+	struct rds_buffer nothing = {0};
+	if (n > 0)
+		rds_buffer_add(&conn->early, scratch, (size_t)n);
+	(void)next_message(conn, &nothing); // answers it
+	rds_buffer_clear(&nothing);
+	relay_conn_end(conn, RDS_WHY_EOF);
+}
+
 // Something has happened to a waiting side. What it sends stays in the kernel; if it has only
-// closed its half, that must still reach its other side. An end without a byte, or a reset, frees
-// its place.
+// closed its half, that must still reach its other side. An end without a byte before it, or a
+// reset, frees its place.
 static void on_stir(evutil_socket_t fd, short what, void *arg)
 {
 	(void)what;
@@ -93,6 +149,8 @@ static void on_stir(evutil_socket_t fd, short what, void *arg)
 		relay_conn_end(conn, RDS_WHY_RESET);
 	else if (n == 0 && conn->early.len == 0)
 		relay_conn_end(conn, RDS_WHY_EOF);
+	else if (n > 0 && conn->early.len == 0 && conn->websocket && byte == CLOSING_FRAME)
+		take_leave(conn);
 }
 
 static void await(struct conn *conn, short what, event_callback_fn fn)
@@ -189,59 +247,6 @@ static void take_payload(struct conn *conn, struct rds_view payload)
 		relay_conn_end(conn, RDS_WHY_UNKNOWN_MESSAGE);
 	else
 		take_request(conn, &msg.member.request_relay);
-}
-
-// The first frame in bytes whose payload isn't empty: heartbeats before it are dropped. false: it
-// isn't there yet, or the connection has ended for its length.
-static bool next_frame(struct conn *conn, struct rds_buffer *bytes, struct rds_buffer *out)
-{
-	struct rds_view payload = {0};
-	while (payload.len == 0) {
-		long n = rds_frame_decode(rds_buffer_data(bytes), bytes->len,
-		                          RDS_RELAY_FRAME_MAX_BYTES, &payload);
-		if (n < 0)
-			relay_conn_end(conn, RDS_WHY_TOO_LONG);
-		if (n <= 0)
-			return false;
-		rds_buffer_add(out, payload.data, payload.len);
-		rds_buffer_drop(bytes, (size_t)n);
-	}
-	return true;
-}
-
-static bool answer(struct conn *conn, const void *bytes, size_t len)
-{
-	return send(conn->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
-}
-
-// One WebSocket message after the other, as frames. false: more is needed, or it has ended.
-static bool next_message(struct conn *conn, struct rds_buffer *out)
-{
-	struct rds_buffer frame = {0};
-	bool found = false;
-	while (!found && conn->early.len > 0) {
-		long n = rds_transcode(conn->code, rds_buffer_data(&conn->early), conn->early.len,
-		                       &frame);
-		if (n > 0)
-			rds_buffer_drop(&conn->early, (size_t)n);
-		if (conn->code->answer_len > 0)
-			(void)answer(conn, conn->code->answer, conn->code->answer_len);
-		conn->code->answer_len = 0;
-		bool too_long = frame.len > RDS_RELAY_FRAME_MAX_BYTES ||
-		                conn->code->message.len > RDS_RELAY_FRAME_MAX_BYTES;
-		if (n < 0 || conn->code->closed || too_long) {
-			rds_buffer_clear(&frame);
-			relay_conn_end(conn, n == -RDS_ETOOBIG || too_long ? RDS_WHY_TOO_LONG
-			                     : n < 0                       ? RDS_WHY_MALFORMED
-			                                                   : RDS_WHY_EOF);
-			return false;
-		}
-		if (conn->code->in_frame || conn->code->in_message)
-			break;
-		found = next_frame(conn, &frame, out);
-	}
-	rds_buffer_clear(&frame);
-	return found;
 }
 
 static bool enter(struct conn *conn)
@@ -354,9 +359,13 @@ static bool take_opening(struct conn *conn)
 static void take_message(struct conn *conn)
 {
 	struct rds_buffer payload = {0};
-	if (conn->websocket ? next_message(conn, &payload)
-	                    : next_frame(conn, &conn->early, &payload))
+	int rc = conn->websocket ? next_message(conn, &payload) : next_frame(&conn->early, &payload);
+	if (rc > 0)
 		take_payload(conn, rds_view_of(rds_buffer_data(&payload), payload.len));
+	else if (rc < 0)
+		relay_conn_end(conn, rc == -RDS_ETOOBIG ? RDS_WHY_TOO_LONG : RDS_WHY_MALFORMED);
+	else if (conn->websocket && conn->code->closed)
+		relay_conn_end(conn, RDS_WHY_EOF);
 	rds_buffer_clear(&payload);
 }
 

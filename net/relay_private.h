@@ -39,6 +39,7 @@ struct conn {
 	bool controlling;            // its message names whom it controls
 	bool probe;                  // its uuid is that of an ID server's probe
 	struct rds_transcoder *code; // of a WebSocket's first message
+	struct rds_buffer frame;     // what it has made of it so far
 	struct rds_buffer early;     // what was read of it and not yet used
 	char uuid[SHORT_UUID];
 };
