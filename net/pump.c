@@ -189,6 +189,8 @@ static bool is_over(const struct rds_pump *pump)
 // After each handler. true: nothing was left to do, and the pump is gone.
 static bool settle(struct rds_pump *pump)
 {
+	pump_answer(&pump->sides[0]);
+	pump_answer(&pump->sides[1]);
 	pass_end_on(&pump->sides[0]);
 	pass_end_on(&pump->sides[1]);
 	if (is_over(pump)) {

@@ -108,14 +108,14 @@ static void pass_or_hold(struct side *side, const uint8_t *bytes, size_t len)
 		rds_buffer_add(&side->held, bytes + sent, len - sent);
 }
 
-// A side that speaks WebSocket is answered (a pong, a closing frame) among what goes to it.
-static void answer(struct side *side)
+void pump_answer(struct side *side)
 {
-	struct side *back = other_of(side);
-	if (!back->done)
-		rds_transcoder_answer(back->code, side->code, &back->held);
-	if (back->held.len > 0 && back->piped == 0)
-		pump_push(back);
+	// One who doesn't read is answered no further: nothing piles up.
+	if (side->code == NULL || side->done || holds_bytes(side))
+		return;
+	rds_transcoder_answer(side->code, other_of(side)->code, &side->held);
+	if (side->held.len > 0)
+		pump_push(side);
 }
 
 // Nothing more comes from side; a receiver that speaks WebSocket is told so.
@@ -137,7 +137,6 @@ static void transcode(struct side *side, const uint8_t *bytes, size_t len)
 	out->len = 0;
 	if (out->cap > OUT_KEPT_BYTES)
 		rds_buffer_clear(out);
-	answer(side);
 	if (n < 0)
 		pump_take_error(side, n == -RDS_ETOOBIG ? RDS_WHY_TOO_LONG : RDS_WHY_MALFORMED);
 	if (n < 0 || !side->code->closed)

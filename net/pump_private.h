@@ -86,6 +86,10 @@ void pump_read(struct side *side);
 // The other side takes bytes again: those held for it go on.
 void pump_push(struct side *side);
 
+// Whoever gets what comes from side is answered (a pong, a closing frame), if that is due and
+// nothing is held for it.
+void pump_answer(struct side *side);
+
 // Bytes that were read before the pump had the socket.
 void pump_take_early(struct side *side, struct rds_buffer early);
 
