@@ -33,7 +33,8 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 uint64_t pump_quota(struct rds_pump *pump)
 {
 	const struct rds_pump_limits *limits = pump->pumps->limits;
-	uint64_t rate = smaller(limits->single, limits->fair);
+	// Before a total limit is shared out for the first time, it is the bound itself.
+	uint64_t rate = smaller(limits->single, smaller(limits->fair, limits->total));
 	if (pump->session->meter.slow)
 		rate = smaller(rate, limits->slow);
 	return rate == 0 ? UINT64_MAX
@@ -239,7 +240,7 @@ static void splice_through(struct side *side, uint64_t quota)
 		return;
 	}
 	for (int i = 0; i < SPLICES_AT_ONCE && quota > 0 && splice_once(side, quota); i++)
-		quota = pump_quota(side->pump);
+		quota = other_of(side)->missed ? 0 : pump_quota(side->pump);
 	if (side->pipe != NULL && side->piped == 0)
 		return_pipe(side);
 }
@@ -248,6 +249,10 @@ void pump_read(struct side *side)
 {
 	struct rds_pump *pump = side->pump;
 	uint64_t quota = pump_quota(pump);
+	// A direction that came too late for the last quota finds some of this one.
+	if (other_of(side)->missed)
+		quota = (quota + 1) / 2;
+	side->missed = quota == 0;
 	if (quota == 0) {
 		pump->throttled = true;
 		pump->held_back = true;

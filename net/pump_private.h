@@ -26,6 +26,7 @@ struct side {
 	bool writing; // waits for writable
 	bool bulk;    // through pipes
 	bool eof;     // nothing more will be read from fd
+	bool missed;  // there was no quota left for it when it was last to be read
 	bool discard; // what is read from fd is thrown away: the other side takes nothing any more
 	bool done;    // all that was read has been passed on, or can't be
 };
