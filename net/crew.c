@@ -244,10 +244,10 @@ void rds_crew_take(struct rds_crew *crew, struct rds_crew_task *task)
 	queue_put(&least->in, task);
 }
 
-void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task)
+void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task, enum rds_reason why)
 {
 	struct worker *worker = &crew->workers[task->thread];
-	task->session.meter.kicked = true;
+	task->session.meter.kicked = (int)why;
 	worker->kicked = true;
 	rds_waker_wake(worker->in.waker);
 }

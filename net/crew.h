@@ -29,8 +29,8 @@ void rds_crew_free(struct rds_crew *crew);
 // its sides' sockets and early bytes.
 void rds_crew_take(struct rds_crew *crew, struct rds_crew_task *task);
 
-// Has a session ended that is on a thread, or was until just now.
-void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task);
+// Has a session ended, for a reason, that is on a thread, or was until just now.
+void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task, enum rds_reason why);
 
 // The limits of all sessions; total is shared out here.
 struct rds_pump_limits *rds_crew_limits(struct rds_crew *crew);

@@ -344,8 +344,9 @@ void rds_pumps_look_for_kicked(struct rds_pumps *pumps)
 	struct rds_pump *pump = pumps->oldest;
 	for (size_t i = pumps->n; i > 0; i--) {
 		struct rds_pump *next = pump->next;
-		if (pump->session->meter.kicked) {
-			pump->why = RDS_WHY_KICKED;
+		int kicked = pump->session->meter.kicked;
+		if (kicked != RDS_WHY_NONE) {
+			pump->why = (enum rds_reason)kicked;
 			pump->ended_by = -1;
 			finish(pump);
 		}

@@ -27,7 +27,7 @@ struct rds_meter {
 	_Atomic uint64_t peak;      // most bytes within a second
 	_Atomic uint64_t recent;    // bytes within the last whole second of activity
 	_Atomic bool slow;          // is on the slow lane
-	_Atomic bool kicked;        // has to end: see rds_pumps_look_for_kicked
+	_Atomic int kicked;         // the reason (enum rds_reason) why it has to end, or 0
 };
 
 // How fast sessions may go, in bytes a second; 0: no limit. A session's two directions count

@@ -207,9 +207,14 @@ static bool is_blocked(const struct rds_relay *relay, const struct rds_addr *rem
 void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *lists)
 {
 	relay->lists = *lists;
+	for (struct conn *conn = relay->conns, *next; conn != NULL; conn = next) {
+		next = conn->next;
+		if (is_blocked(relay, &conn->remote))
+			relay_conn_end(conn, RDS_WHY_BLOCKED);
+	}
 	for (struct relay_session *s = relay->sessions; s != NULL; s = s->next) {
 		if (is_blocked(relay, &s->remotes[0]) || is_blocked(relay, &s->remotes[1]))
-			rds_crew_kick(relay->crew, &s->task);
+			rds_crew_kick(relay->crew, &s->task, RDS_WHY_BLOCKED);
 		if (is_slow(relay, &s->remotes[0]) || is_slow(relay, &s->remotes[1]))
 			s->task.session.meter.slow = true;
 	}
@@ -274,6 +279,6 @@ bool rds_relay_kick(struct rds_relay *relay, uint64_t id)
 {
 	struct relay_session *session = find_session(relay, id);
 	if (session != NULL)
-		rds_crew_kick(relay->crew, &session->task);
+		rds_crew_kick(relay->crew, &session->task, RDS_WHY_KICKED);
 	return session != NULL;
 }

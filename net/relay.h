@@ -54,7 +54,7 @@ void rds_relay_set_console(struct rds_relay *relay, struct rds_lines *console);
 void rds_relay_take_websocket(void *relay, int fd, const struct rds_addr *remote,
                               struct rds_buffer *early);
 
-// For connections and sessions from now on; running sessions from blocked addresses end.
+// For connections and sessions from now on; whoever is here from a blocked address goes.
 void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *lists);
 
 // Of running sessions, too; share is worked out from total.
