@@ -21,10 +21,12 @@
 #define KEEPALIVE_PROBES       3
 
 // Each session is looked at once in LOOKS seconds; a side that has acknowledged nothing for
-// SILENT_MS, least of all what was sent to it ANSWER_MS ago or before, is gone.
+// SILENT_MS, least of all what was sent to it ANSWER_MS ago or before, is gone. So is one that took
+// nothing any more and has left PROBES of the kernel's questions unanswered whether it does again.
 #define LOOKS     15
 #define SILENT_MS 45000
 #define ANSWER_MS 5000
+#define PROBES    2
 
 // A side whose partner is gone may still talk. Closing its socket then, with bytes unread, would
 // destroy what is on its way to it: so it is looked at this often until all has arrived there,
@@ -224,6 +226,21 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)settle(side->pump);
 }
 
+// How much that was written to a side hasn't arrived there.
+static int bytes_under_way(const struct side *side)
+{
+	int n = 0;
+	return ioctl(side->fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+static bool is_silent(const struct side *side, const struct tcp_info *info)
+{
+	bool unanswered = info->tcpi_unacked > 0 && info->tcpi_last_data_sent > ANSWER_MS &&
+	                  info->tcpi_last_ack_recv > info->tcpi_last_data_sent;
+	return info->tcpi_last_ack_recv > SILENT_MS &&
+	       (unanswered || (info->tcpi_probes >= PROBES && bytes_under_way(side) > 0));
+}
+
 // What TCP knows and no event tells: a side that was read to its end, or whose bytes are held,
 // has no event on which its breaking would show.
 static void look_at_side(struct side *side)
@@ -232,9 +249,7 @@ static void look_at_side(struct side *side)
 	socklen_t len = sizeof info;
 	if (getsockopt(side->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
 		return;
-	bool silent = info.tcpi_unacked > 0 && info.tcpi_last_ack_recv > SILENT_MS &&
-	              info.tcpi_last_data_sent > ANSWER_MS &&
-	              info.tcpi_last_ack_recv > info.tcpi_last_data_sent;
+	bool silent = is_silent(side, &info);
 	if (info.tcpi_state != TCP_CLOSE && !silent)
 		return;
 	pump_note_end(side, RDS_WHY_RESET);
@@ -286,8 +301,7 @@ static void on_look(void *ctx)
 // Whether all that was sent to a side has arrived there.
 static bool has_arrived(const struct side *side)
 {
-	int unsent = 0;
-	return side->eof || ioctl(side->fd, SIOCOUTQ, &unsent) != 0 || unsent == 0;
+	return side->eof || bytes_under_way(side) == 0;
 }
 
 // true: it is gone.
