@@ -22,6 +22,8 @@ static void put_ws_head(struct rds_transcoder *t, enum rds_ws_opcode opcode, boo
                         struct rds_buffer *out)
 {
 	uint8_t head[RDS_WS_FRAME_HEAD_MAX];
+	if (t->due != NULL)
+		rds_transcoder_answer(t, t->due, out);
 	rds_buffer_add(out, head, rds_ws_frame_head(opcode, fin, len, head));
 	t->out_left = len;
 }
@@ -69,16 +71,16 @@ static int start_frame(struct rds_transcoder *t, struct rds_buffer *out)
 	if ((frame->opcode == RDS_WS_CONTINUATION) != t->in_message)
 		return -RDS_EPARSE;
 	bool whole = frame->fin && !t->in_message;
+	uint64_t most =
+	        whole ? RDS_FRAME_PAYLOAD_MAX : RDS_RELAY_MESSAGE_MAX_BYTES - t->message.len;
 	t->in_message = !frame->fin;
 	if (t->to_websocket)
 		put_ws_head(t, frame->opcode == RDS_WS_TEXT ? RDS_WS_BINARY : frame->opcode,
 		            frame->fin, frame->len, out);
-	else if (whole && frame->len > RDS_FRAME_PAYLOAD_MAX)
+	else if (frame->len > most)
 		return -RDS_ETOOBIG;
 	else if (whole)
 		put_tcp_head(t, frame->len, out);
-	else if (frame->len > RDS_RELAY_MESSAGE_MAX_BYTES - t->message.len)
-		return -RDS_ETOOBIG;
 	return 0;
 }
 
@@ -206,7 +208,9 @@ long rds_transcode(struct rds_transcoder *t, const uint8_t *bytes, size_t len,
 void rds_transcoder_answer(struct rds_transcoder *t, struct rds_transcoder *other,
                            struct rds_buffer *out)
 {
-	if (t->out_left > 0 || other->answer_len == 0)
+	bool is_due = other->answer_len > 0;
+	t->due = is_due && t->out_left > 0 ? other : NULL;
+	if (!is_due || t->due != NULL)
 		return;
 	rds_buffer_add(out, other->answer, other->answer_len);
 	other->answer_len = 0;

@@ -20,6 +20,7 @@ struct rds_transcoder {
 	struct rds_ws_frame frame;  // what is coming; of TCP only its len
 	uint64_t done;              // bytes of its payload that have come
 	uint64_t out_left;          // bytes until the next end of a frame in what goes out
+	struct rds_transcoder *due; // whose answer waits for that end; NULL: none does
 	struct rds_buffer message;  // fragments of a message for TCP
 	uint8_t head[RDS_WS_FRAME_HEAD_MAX];
 	uint8_t control[RDS_WS_CONTROL_MAX_BYTES];
@@ -37,8 +38,9 @@ long rds_transcode(struct rds_transcoder *t, const uint8_t *bytes, size_t len,
                    struct rds_buffer *out) __attribute__((warn_unused_result));
 
 // Appends the answer that the other direction's sender is due (a pong, a closing frame) to out, if
-// there is one and this direction is between two frames. t: the direction towards that sender; from
-// the other direction the answer is taken.
+// there is one and this direction is between two frames; else it goes out before the next one. t:
+// the direction towards that sender; from the other direction, which is borrowed, the answer is
+// taken.
 void rds_transcoder_answer(struct rds_transcoder *t, struct rds_transcoder *other,
                            struct rds_buffer *out);
 

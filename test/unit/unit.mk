@@ -2,7 +2,7 @@
 # Unit tests: each test/unit/NAME.c becomes a cmocka program $(BUILD)/unit/NAME; `make unit-test`
 # runs them all and sums up.
 
-UNIT_HELPERS := test/unit/testing.c test/unit/world.c test/unit/world_send.c
+UNIT_HELPERS := test/unit/testing.c test/unit/frames.c test/unit/world.c test/unit/world_send.c
 UNIT_SRCS := $(filter-out $(UNIT_HELPERS),$(wildcard test/unit/*.c))
 UNIT_BINS := $(UNIT_SRCS:test/unit/%.c=$(BUILD)/unit/%)
 UNIT_HELPER_OBJS := $(UNIT_HELPERS:%.c=$(BUILD)/%.o)
