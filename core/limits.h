@@ -145,8 +145,8 @@
 // A limited session may always save up so much: one segment or two.
 #define RDS_QUOTA_LEAST_BYTES 4096
 
-// Of a total limit, at least this part (1/n) is left to those who want more than they have.
-#define RDS_FAIR_LEAST_PART 16
+// What sessions have moved over a total limit is remembered up to so many seconds' worth.
+#define RDS_FAIR_DEBT_SEC 2
 
 // Session uuids that the ID server has passed on, where the relay pairs no others: as many as are
 // held at least, 16 bytes each, and for how long. Clients that wait for each other do so for 30 s.

@@ -8,22 +8,23 @@
 
 // Zero it to start: it starts full.
 struct rds_quota {
-	uint64_t left; // bytes
+	uint64_t left; // thousandths of a byte, so that slow rates fill up in whole milliseconds
 	uint64_t filled_ms;
 };
 
 // How many bytes may go now at rate (bytes a second, above 0). A tenth of a second's worth is saved
-// up at most.
+// up at most, or RDS_QUOTA_LEAST_BYTES where that is less.
 uint64_t rds_quota_left(struct rds_quota *quota, uint64_t now_ms, uint64_t rate);
 
 // Takes bytes that have gone; more than were left count as all of them.
 void rds_quota_take(struct rds_quota *quota, uint64_t bytes);
 
-// What the sessions did since the last look.
+// What the sessions do, as of the last look.
 struct rds_demand {
-	uint64_t free_bytes; // of those that their share didn't hold back
-	uint64_t held_back;  // how many it did
-	uint64_t bytes;      // of all
+	uint64_t free_bps;  // bytes a second of those that their share doesn't hold back
+	uint64_t held_back; // how many it does
+	uint64_t active;    // how many move or want to move anything, these included
+	uint64_t bytes;     // of all, since the last look
 };
 
 // Shares out a total limit: those who want less than an equal share get what they want, the others

@@ -149,8 +149,9 @@ static void on_share(void *ctx)
 		worker->bytes += bytes;
 		worker->bytes_ps = (worker->bytes_ps * 7 + bytes * 1000 / (elapsed_ms + 1)) / 8;
 		demand.bytes += bytes;
-		demand.free_bytes += told->free_bytes;
+		demand.free_bps += told->free_bps;
 		demand.held_back += told->held_back;
+		demand.active += told->active;
 	}
 	crew->shared_ms = now_ms;
 	crew->limits.fair =

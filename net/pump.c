@@ -372,17 +372,22 @@ void rds_pumps_look_for_kicked(struct rds_pumps *pumps)
 static void on_tell(void *ctx)
 {
 	struct rds_pumps *pumps = ctx;
+	uint64_t now_ms = rds_loop_now_ms(pumps->loop);
 	uint64_t free_bytes = 0;
 	uint64_t held_back = 0;
+	uint64_t active = 0;
 	struct rds_pump *pump = pumps->oldest;
 	for (size_t i = pumps->limits->total == 0 ? 0 : pumps->n; i > 0; i--, pump = pump->next) {
 		held_back += pump->held_back;
+		active += pump->held_back || pump->demand_bytes > 0;
 		free_bytes += pump->held_back ? 0 : pump->demand_bytes;
-		pump->held_back = pump->throttled;
+		pump->held_back = pump->held_back && pump->throttled;
 		pump->demand_bytes = 0;
 	}
-	pumps->demand.free_bytes = free_bytes;
+	pumps->demand.free_bps = free_bytes * 1000 / (now_ms - pumps->told_ms + 1);
 	pumps->demand.held_back = held_back;
+	pumps->demand.active = active;
+	pumps->told_ms = now_ms;
 }
 
 void rds_pump_set_options(int fd)
@@ -444,6 +449,7 @@ struct rds_pumps *rds_pumps_new(struct rds_loop *loop, const struct rds_pump_lim
 	pumps->watch = event_new(rds_loop_base(loop), -1, 0, on_watch, pumps);
 	if (pumps->watch == NULL)
 		abort();
+	pumps->told_ms = rds_loop_now_ms(loop);
 	pumps->look = rds_timer_every(loop, 1000, on_look, pumps);
 	pumps->tell = rds_timer_every(loop, TELL_MS, on_tell, pumps);
 	return pumps;

@@ -77,8 +77,9 @@ void rds_pumps_look_for_kicked(struct rds_pumps *pumps);
 // What the sessions did in the last tenth of a second, for sharing out a total limit; may be read
 // by any thread.
 struct rds_pumps_demand {
-	_Atomic uint64_t free_bytes;
+	_Atomic uint64_t free_bps; // this and the next two: as in struct rds_demand
 	_Atomic uint64_t held_back;
+	_Atomic uint64_t active;
 	_Atomic uint64_t bytes; // of all, ever
 };
 const struct rds_pumps_demand *rds_pumps_demand(const struct rds_pumps *pumps);

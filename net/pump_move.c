@@ -30,15 +30,29 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
-uint64_t pump_quota(struct rds_pump *pump)
+static uint64_t rate_of(const struct rds_pump *pump)
 {
 	const struct rds_pump_limits *limits = pump->pumps->limits;
 	// Before a total limit is shared out for the first time, it is the bound itself.
 	uint64_t rate = smaller(limits->single, smaller(limits->fair, limits->total));
-	if (pump->session->meter.slow)
-		rate = smaller(rate, limits->slow);
+	return pump->session->meter.slow ? smaller(rate, limits->slow) : rate;
+}
+
+uint64_t pump_quota(struct rds_pump *pump)
+{
+	uint64_t rate = rate_of(pump);
 	return rate == 0 ? UINT64_MAX
 	                 : rds_quota_left(&pump->quota, rds_loop_now_ms(pump->pumps->loop), rate);
+}
+
+// It may move nothing now.
+static void throttle(struct rds_pump *pump)
+{
+	uint64_t fair = pump->pumps->limits->fair;
+	pump->throttled = true;
+	// One whose own limit is lower leaves the rest of its share to others.
+	pump->held_back = fair != 0 && rate_of(pump) == fair;
+	pump_watch(pump);
 }
 
 void pump_close_window(struct rds_pump *pump, uint64_t now_ms, bool end)
@@ -254,9 +268,7 @@ void pump_read(struct side *side)
 		quota = (quota + 1) / 2;
 	side->missed = quota == 0;
 	if (quota == 0) {
-		pump->throttled = true;
-		pump->held_back = true;
-		pump_watch(pump);
+		throttle(pump);
 	} else if (side->bulk && !side->discard) {
 		splice_through(side, quota);
 	} else {

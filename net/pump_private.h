@@ -50,7 +50,7 @@ struct rds_pump {
 	enum rds_reason why;
 	bool watched;
 	bool throttled; // waits for its quota
-	bool held_back; // has waited, since demands were last told
+	bool held_back; // has waited for its share of all, since demands were last told
 };
 
 struct rds_pumps {
@@ -67,6 +67,7 @@ struct rds_pumps {
 	struct rds_timer *look;
 	struct rds_timer *tell;
 	struct rds_pumps_demand demand;
+	uint64_t told_ms; // when demands were last told
 };
 
 static inline struct side *other_of(struct side *side)
