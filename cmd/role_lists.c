@@ -7,51 +7,56 @@
 
 #include <stdlib.h>
 
-// A whole list; one that isn't there is empty. Fresh memory in *bytes, even if it fails.
-static int read_file(const struct role *role, const char *name, uint8_t **bytes, size_t *len,
-                     struct rds_error *err)
+struct list {
+	uint8_t *bytes;
+	size_t len;
+	struct rds_cidrs nets;
+};
+
+static void list_clear(struct list *list)
 {
-	*len = 0;
-	*bytes = rds_calloc(1, RDS_LIST_FILE_MAX_BYTES);
-	int rc = rds_datadir_read(role->dir, name, *bytes, RDS_LIST_FILE_MAX_BYTES, len, NULL, err);
-	return rc == -RDS_ENOENT ? 0 : rc;
+	free(list->bytes);
+	rds_cidrs_free(&list->nets);
 }
 
-static int read_list(const struct role *role, const char *name, struct rds_cidrs *out,
+// A file that isn't there is an empty list. list_clear it, even if this fails.
+static int list_read(const struct role *role, const char *name, struct list *out,
                      struct rds_error *err)
 {
-	uint8_t *bytes = NULL;
-	size_t len;
-	*out = (struct rds_cidrs){0};
-	int rc = read_file(role, name, &bytes, &len, err);
-	if (rc == 0)
-		rc = rds_addr_list_parse(rds_view_of(bytes, len), name, out, err);
-	free(bytes);
-	return rc;
+	*out = (struct list){.bytes = rds_calloc(1, RDS_LIST_FILE_MAX_BYTES)};
+	int rc = rds_datadir_read(role->dir, name, out->bytes, RDS_LIST_FILE_MAX_BYTES, &out->len,
+	                          NULL, err);
+	if (rc != 0)
+		return rc == -RDS_ENOENT ? 0 : rc;
+	return rds_addr_list_parse(rds_view_of(out->bytes, out->len), name, &out->nets, err);
+}
+
+static void keep(struct rds_cidrs *kept, struct rds_cidrs *fresh)
+{
+	rds_cidrs_free(kept);
+	*kept = *fresh;
+	*fresh = (struct rds_cidrs){0};
 }
 
 int role_read_lists(struct role *role, struct rds_error *err)
 {
-	struct rds_cidrs blocked;
-	struct rds_cidrs slow = {0};
-	int rc = read_list(role, RDS_BLOCK_FILE, &blocked, err);
+	struct list blocked;
+	struct list slow = {0};
+	int rc = list_read(role, RDS_BLOCK_FILE, &blocked, err);
 	if (rc == 0)
-		rc = read_list(role, RDS_SLOW_FILE, &slow, err);
-	if (rc != 0) {
-		rds_cidrs_free(&blocked);
-		rds_cidrs_free(&slow);
-		return rc;
+		rc = list_read(role, RDS_SLOW_FILE, &slow, err);
+	if (rc == 0) {
+		struct rds_relay_lists lists = {.blocked = blocked.nets.items,
+		                                .n_blocked = blocked.nets.n,
+		                                .slow = slow.nets.items,
+		                                .n_slow = slow.nets.n};
+		rds_relay_set_lists(role->relay, &lists);
+		keep(&role->blocked, &blocked.nets);
+		keep(&role->slow, &slow.nets);
 	}
-	struct rds_relay_lists lists = {.blocked = blocked.items,
-	                                .n_blocked = blocked.n,
-	                                .slow = slow.items,
-	                                .n_slow = slow.n};
-	rds_relay_set_lists(role->relay, &lists);
-	rds_cidrs_free(&role->blocked);
-	rds_cidrs_free(&role->slow);
-	role->blocked = blocked;
-	role->slow = slow;
-	return 0;
+	list_clear(&blocked);
+	list_clear(&slow);
+	return rc;
 }
 
 static int parse_net(const char *text, struct rds_cidr *out, struct rds_error *err)
@@ -66,45 +71,46 @@ static int parse_net(const char *text, struct rds_cidr *out, struct rds_error *e
 static int write_list(const struct role *role, const char *file, const char *text,
                       struct rds_error *err)
 {
+	if (strlen(text) > RDS_LIST_FILE_MAX_BYTES)
+		return rds_fail(err, RDS_ETOOBIG, "%s is full: join its addresses to networks",
+		                file);
 	return rds_datadir_write(role->dir, file, 0644, RDS_WRITE_REPLACE, rds_view_text(text),
 	                         err);
 }
 
 int role_list_add(struct role *role, const char *file, const char *net, struct rds_error *err)
 {
-	uint8_t *bytes = NULL;
-	size_t len;
-	size_t there;
+	struct list list = {0};
 	struct rds_cidr one;
+	size_t there;
 	int rc = parse_net(net, &one, err);
-	if (rc != 0)
-		return rc;
-	rc = read_file(role, file, &bytes, &len, err);
+	if (rc == 0)
+		rc = list_read(role, file, &list, err);
 	if (rc == 0) {
-		free(rds_addr_list_without(rds_view_of(bytes, len), &one, &there));
-		char *text = rds_addr_list_with(rds_view_of(bytes, len), net);
+		struct rds_view contents = rds_view_of(list.bytes, list.len);
+		free(rds_addr_list_without(contents, &one, &there));
+		char *text = rds_addr_list_with(contents, net);
 		if (there == 0)
 			rc = write_list(role, file, text, err);
 		free(text);
 	}
-	free(bytes);
+	list_clear(&list);
 	return rc != 0 ? rc : role_read_lists(role, err);
 }
 
 static int remove_from(const struct role *role, const char *file, const struct rds_cidr *net,
                        size_t *removed, struct rds_error *err)
 {
-	uint8_t *bytes = NULL;
-	size_t len;
+	struct list list;
+	int rc = list_read(role, file, &list, err);
 	*removed = 0;
-	int rc = read_file(role, file, &bytes, &len, err);
 	if (rc == 0) {
-		char *text = rds_addr_list_without(rds_view_of(bytes, len), net, removed);
+		char *text = rds_addr_list_without(rds_view_of(list.bytes, list.len), net, removed);
 		if (*removed > 0)
 			rc = write_list(role, file, text, err);
 		free(text);
 	}
-	free(bytes);
+	list_clear(&list);
 	return rc;
 }
 

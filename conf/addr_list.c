@@ -22,8 +22,8 @@ static bool take_line(struct rds_view *contents, struct rds_view *line)
 static struct rds_view strip(struct rds_view line)
 {
 	const uint8_t *comment = memchr(line.data, '#', line.len);
-	return rds_view_trim(rds_view_of(
-	        line.data, comment == NULL ? line.len : (size_t)(comment - line.data)));
+	return rds_view_trim(
+	        rds_view_of(line.data, comment == NULL ? line.len : (size_t)(comment - line.data)));
 }
 
 static bool parse(struct rds_view line, struct rds_cidr *out)
@@ -43,7 +43,8 @@ int rds_addr_list_parse(struct rds_view contents, const char *name, struct rds_c
 	*out = (struct rds_cidrs){0};
 	for (size_t number = 1; take_line(&contents, &line); number++) {
 		struct rds_cidr one;
-		line = strip(line);
+		bool is_text = memchr(line.data, '\0', line.len) == NULL;
+		line = is_text ? strip(line) : rds_view_trim(line);
 		if (line.len == 0)
 			continue;
 		if (!parse(line, &one)) {

@@ -11,10 +11,11 @@
 int rds_addr_list_parse(struct rds_view contents, const char *name, struct rds_cidrs *out,
                         struct rds_error *err) __attribute__((warn_unused_result));
 
-// The contents without the lines of this very network, and how many those were. Fresh memory.
+// The contents, which can be parsed, without the lines of this very network, and how many those
+// were. Fresh memory.
 char *rds_addr_list_without(struct rds_view contents, const struct rds_cidr *net, size_t *removed);
 
-// The contents with one more line. Fresh memory.
+// The contents, which can be parsed, with one more line. Fresh memory.
 char *rds_addr_list_with(struct rds_view contents, const char *net);
 
 #endif

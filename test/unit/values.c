@@ -65,6 +65,31 @@ static void switches(void **state)
 	}
 }
 
+static void shares(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t per_mille;
+	} good[] = {
+	        {"0", 0},     {"1", 1000},    {"0.66", 660},  {".5", 500},   {"0.001", 1}, {"1.", 1000},
+	        {"1.0", 1000}, {"1.000", 1000}, {"0.", 0},      {"00.25", 250}, {".999", 999}};
+	static const char *const bad[] = {
+	        "",     ".",   "1.001", "2",    "10",   "100",  "999",    "1000",   "0.0001",
+	        "-0.5", "+.5", " 0.5",  "0.5 ", "0,5",  "50%",  "1e-1",   "0x1",    "..5",
+	        "0.5.", "nan", "inf",   "half", ".5.5", "1.1.1", "0.66 x", "99999999999999999999"};
+	for (size_t i = 0; i < COUNT(good); i++) {
+		int64_t got = -1;
+		if (rds_value_share(good[i].text, &got) != 0 || got != good[i].per_mille)
+			fail_msg("\"%s\": %lld", good[i].text, (long long)got);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		int64_t got = -1;
+		if (rds_value_share(bad[i], &got) != -RDS_EINVAL || got != -1)
+			fail_msg("\"%s\" was taken", bad[i]);
+	}
+}
+
 static void lists(void **state)
 {
 	(void)state;
@@ -240,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(numbers),
 	        cmocka_unit_test(switches),
+	        cmocka_unit_test(shares),
 	        cmocka_unit_test(lists),
 	        cmocka_unit_test(networks),
 	        cmocka_unit_test(switches_by_network),
