@@ -212,7 +212,7 @@ static void stop_worker(struct worker *worker)
 	}
 	if (worker->loop == NULL)
 		return;
-	start_sessions(worker); // closes them, too
+	start_sessions(worker); // so that they end like the others
 	rds_pumps_free(worker->pumps);
 	queue_clear(&worker->in);
 	rds_loop_free(worker->loop);
@@ -224,6 +224,7 @@ void rds_crew_free(struct rds_crew *crew)
 		return;
 	for (unsigned i = 0; i < crew->n; i++)
 		stop_worker(&crew->workers[i]);
+	on_ended(crew);
 	rds_timer_free(crew->share);
 	queue_clear(&crew->ended);
 	free(crew);

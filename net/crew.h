@@ -15,14 +15,14 @@ struct rds_crew_task {
 	unsigned thread; // which one it is on
 };
 
-// Called on the owner's loop: the session has ended.
+// Called on the owner's thread: the session has ended.
 typedef void (*rds_crew_end_fn)(void *ctx, struct rds_crew_task *task);
 
 // Starts n threads (1 to RDS_RELAY_THREADS_MAX). -RDS_ESYS.
 int rds_crew_new(struct rds_loop *owner, unsigned n, rds_crew_end_fn on_end, void *ctx,
                  struct rds_crew **out, struct rds_error *err) __attribute__((warn_unused_result));
 
-// Ends the threads and closes all sessions, without on_end: no task is borrowed any more.
+// Ends the threads and all sessions, which is told of each: no task is borrowed any more.
 void rds_crew_free(struct rds_crew *crew);
 
 // Hands a session to the thread that has least to do. Borrows the task until its end is told; takes

@@ -141,6 +141,14 @@ static void finish(struct rds_pump *pump)
 	pumps->on_end(pumps->ctx, session);
 }
 
+// By neither of its sides.
+static void cut(struct rds_pump *pump, enum rds_reason why)
+{
+	pump->why = why;
+	pump->ended_by = -1;
+	finish(pump);
+}
+
 void pump_watch(struct rds_pump *pump)
 {
 	static const struct timeval period = {.tv_usec = WATCH_MS * 1000};
@@ -359,11 +367,8 @@ void rds_pumps_look_for_kicked(struct rds_pumps *pumps)
 	for (size_t i = pumps->n; i > 0; i--) {
 		struct rds_pump *next = pump->next;
 		int kicked = pump->session->meter.kicked;
-		if (kicked != RDS_WHY_NONE) {
-			pump->why = (enum rds_reason)kicked;
-			pump->ended_by = -1;
-			finish(pump);
-		}
+		if (kicked != RDS_WHY_NONE)
+			cut(pump, (enum rds_reason)kicked);
 		pump = next;
 	}
 }
@@ -460,7 +465,7 @@ void rds_pumps_free(struct rds_pumps *pumps)
 	if (pumps == NULL)
 		return;
 	while (pumps->oldest != NULL)
-		pump_free(pumps->oldest);
+		cut(pumps->oldest, RDS_WHY_SHUTDOWN);
 	event_free(pumps->watch);
 	rds_timer_free(pumps->look);
 	rds_timer_free(pumps->tell);

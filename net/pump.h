@@ -65,7 +65,7 @@ typedef void (*rds_pump_end_fn)(void *ctx, struct rds_session *session);
 struct rds_pumps *rds_pumps_new(struct rds_loop *loop, const struct rds_pump_limits *limits,
                                 rds_pump_end_fn on_end, void *ctx);
 
-// Closes all sessions at once, without on_end.
+// Ends all sessions at once, and tells so.
 void rds_pumps_free(struct rds_pumps *pumps);
 
 // Borrows the session until its end is told; takes its sides' sockets and early bytes.

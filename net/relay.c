@@ -152,8 +152,6 @@ void rds_relay_free(struct rds_relay *relay)
 	while (relay->conns != NULL)
 		relay_conn_free(relay->conns);
 	rds_crew_free(relay->crew);
-	while (relay->sessions != NULL)
-		session_free(relay, relay->sessions);
 	relay_udp_close(relay);
 	rds_timer_free(relay->tick);
 	rds_pairing_free(relay->pairing);
