@@ -58,6 +58,7 @@ int rds_addr_list_parse(struct rds_view contents, const char *name, struct rds_c
 		out->items = rds_realloc(out->items, out->n + 1, sizeof one);
 		out->items[out->n++] = one;
 	}
+	out->n = rds_cidrs_sort(out->items, out->n);
 	return 0;
 }
 

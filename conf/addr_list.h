@@ -6,8 +6,8 @@
 
 #include "conf/values.h"
 
-// name is what *err calls the file. -RDS_EINVAL with the first bad line and its number; out is
-// then empty.
+// The networks, as rds_cidrs_sort leaves them. name is what *err calls the file. -RDS_EINVAL with
+// the first bad line and its number; out is then empty.
 int rds_addr_list_parse(struct rds_view contents, const char *name, struct rds_cidrs *out,
                         struct rds_error *err) __attribute__((warn_unused_result));
 

@@ -139,6 +139,49 @@ bool rds_cidrs_hold(const struct rds_cidr *nets, size_t n, const struct rds_ip *
 	return false;
 }
 
+// Bits beyond the prefix become zero.
+static void clear_host(struct rds_cidr *net)
+{
+	for (size_t i = net->bits / 8; i < sizeof net->ip.b; i++) {
+		unsigned rest = i == net->bits / 8 ? net->bits % 8 : 0;
+		net->ip.b[i] &= (uint8_t)(0xff00U >> rest);
+	}
+}
+
+// The wider of two that begin alike comes first, so that it stands before all that lie in it.
+static int compare_cidrs(const void *a, const void *b)
+{
+	const struct rds_cidr *one = a;
+	const struct rds_cidr *other = b;
+	int order = memcmp(one->ip.b, other->ip.b, sizeof one->ip.b);
+	return order != 0 ? order : (int)one->bits - (int)other->bits;
+}
+
+size_t rds_cidrs_sort(struct rds_cidr *nets, size_t n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < n; i++)
+		clear_host(&nets[i]);
+	if (n > 0)
+		qsort(nets, n, sizeof *nets, compare_cidrs);
+	for (size_t i = 0; i < n; i++)
+		if (kept == 0 || !rds_cidr_holds(&nets[kept - 1], &nets[i].ip))
+			nets[kept++] = nets[i];
+	return kept;
+}
+
+bool rds_cidrs_find(const struct rds_cidr *sorted, size_t n, const struct rds_ip *ip)
+{
+	size_t first = 0; // of those that begin behind ip
+	while (n > 0) {
+		size_t half = n / 2;
+		bool before = memcmp(sorted[first + half].ip.b, ip->b, sizeof ip->b) <= 0;
+		first += before ? half + 1 : 0;
+		n = before ? n - half - 1 : half;
+	}
+	return first > 0 && rds_cidr_holds(&sorted[first - 1], ip);
+}
+
 struct rds_ip rds_ip_source(const struct rds_ip *ip)
 {
 	struct rds_ip source = *ip;

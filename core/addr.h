@@ -61,6 +61,11 @@ void rds_cidr_format(const struct rds_cidr *net, char out[RDS_CIDR_TEXT]);
 bool rds_cidr_holds(const struct rds_cidr *net, const struct rds_ip *ip);
 bool rds_cidrs_hold(const struct rds_cidr *nets, size_t n, const struct rds_ip *ip);
 
+// For long lists: puts networks in order, without those that lie in others; how many are left. Then
+// rds_cidrs_find says what rds_cidrs_hold would, without a look at each.
+size_t rds_cidrs_sort(struct rds_cidr *nets, size_t n) __attribute__((warn_unused_result));
+bool rds_cidrs_find(const struct rds_cidr *sorted, size_t n, const struct rds_ip *ip);
+
 // The address by which sources are limited: IPv4 whole, IPv6 its /64.
 struct rds_ip rds_ip_source(const struct rds_ip *ip);
 

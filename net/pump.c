@@ -277,7 +277,7 @@ static void look_for_downgrade(struct rds_pump *pump, uint64_t now_ms)
 	uint64_t per_mille = limits->downgrade_per_mille;
 	if (per_mille > 0 && limits->single > 0 && ms > limits->downgrade_after_ms &&
 	    bytes / (ms / 1000 + 1) > limits->single / 1000 * per_mille)
-		meter->slow = true;
+		meter->downgraded = true;
 }
 
 // Every now and then: is anybody still there, and does anything still happen?

@@ -26,7 +26,8 @@ struct rds_meter {
 	_Atomic uint64_t active_ms; // when bytes last came
 	_Atomic uint64_t peak;      // most bytes within a second
 	_Atomic uint64_t recent;    // bytes within the last whole second of activity
-	_Atomic bool slow;          // is on the slow lane
+	_Atomic bool slow;          // is on the slow lane, from outside
+	_Atomic bool downgraded;    // or because it used too much
 	_Atomic int kicked;         // the reason (enum rds_reason) why it has to end, or 0
 };
 

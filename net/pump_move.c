@@ -33,9 +33,10 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 static uint64_t rate_of(const struct rds_pump *pump)
 {
 	const struct rds_pump_limits *limits = pump->pumps->limits;
+	const struct rds_meter *meter = &pump->session->meter;
 	// Before a total limit is shared out for the first time, it is the bound itself.
 	uint64_t rate = smaller(limits->single, smaller(limits->fair, limits->total));
-	return pump->session->meter.slow ? smaller(rate, limits->slow) : rate;
+	return meter->slow || meter->downgraded ? smaller(rate, limits->slow) : rate;
 }
 
 uint64_t pump_quota(struct rds_pump *pump)

@@ -71,9 +71,11 @@ static void on_session_end(void *ctx, struct rds_crew_task *task)
 	session_free(relay, session);
 }
 
-static bool is_slow(const struct rds_relay *relay, const struct rds_addr *remote)
+static bool has_slow_side(const struct rds_relay *relay, const struct relay_session *session)
 {
-	return rds_cidrs_hold(relay->lists.slow, relay->lists.n_slow, &remote->ip);
+	const struct rds_relay_lists *lists = &relay->lists;
+	return rds_cidrs_find(lists->slow, lists->n_slow, &session->remotes[0].ip) ||
+	       rds_cidrs_find(lists->slow, lists->n_slow, &session->remotes[1].ip);
 }
 
 static void set_side(struct relay_session *session, int i, struct conn *conn)
@@ -95,8 +97,7 @@ void relay_start_session(struct rds_relay *relay, struct conn *a, struct conn *b
 	set_side(session, 0, a);
 	set_side(session, 1, b);
 	session->task.session.meter.active_ms = session->started_ms;
-	session->task.session.meter.slow =
-	        is_slow(relay, &session->remotes[0]) || is_slow(relay, &session->remotes[1]);
+	session->task.session.meter.slow = has_slow_side(relay, session);
 	session->next = relay->sessions;
 	if (session->next != NULL)
 		session->next->previous = session;
@@ -199,7 +200,7 @@ void rds_relay_add_udp(struct rds_relay *relay, int fd)
 
 static bool is_blocked(const struct rds_relay *relay, const struct rds_addr *remote)
 {
-	return rds_cidrs_hold(relay->lists.blocked, relay->lists.n_blocked, &remote->ip);
+	return rds_cidrs_find(relay->lists.blocked, relay->lists.n_blocked, &remote->ip);
 }
 
 void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *lists)
@@ -213,8 +214,7 @@ void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *
 	for (struct relay_session *s = relay->sessions; s != NULL; s = s->next) {
 		if (is_blocked(relay, &s->remotes[0]) || is_blocked(relay, &s->remotes[1]))
 			rds_crew_kick(relay->crew, &s->task, RDS_WHY_BLOCKED);
-		if (is_slow(relay, &s->remotes[0]) || is_slow(relay, &s->remotes[1]))
-			s->task.session.meter.slow = true;
+		s->task.session.meter.slow = has_slow_side(relay, s);
 	}
 }
 
@@ -266,7 +266,7 @@ bool rds_relay_next_session(const struct rds_relay *relay, uint64_t *at,
 	                                  .idle_ms = active_ms < now_ms ? now_ms - active_ms : 0,
 	                                  .peak = meter->peak,
 	                                  .current = meter->recent,
-	                                  .slow = meter->slow};
+	                                  .slow = meter->slow || meter->downgraded};
 	out->average = average(out->bytes[0] + out->bytes[1], out->lasted_ms);
 	if (out->idle_ms > 2000)
 		out->current = 0;

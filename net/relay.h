@@ -14,7 +14,7 @@
 
 struct rds_relay;
 
-// What addresses are listed for; borrows.
+// What addresses are listed for, each list as rds_cidrs_sort leaves it; borrows.
 struct rds_relay_lists {
 	const struct rds_cidr *blocked;
 	size_t n_blocked;
@@ -54,7 +54,7 @@ void rds_relay_set_console(struct rds_relay *relay, struct rds_lines *console);
 void rds_relay_take_websocket(void *relay, int fd, const struct rds_addr *remote,
                               struct rds_buffer *early);
 
-// For connections and sessions from now on; whoever is here from a blocked address goes.
+// For all that are there and all that come: those from blocked addresses end.
 void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *lists);
 
 // Of running sessions, too; share is worked out from total.

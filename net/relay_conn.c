@@ -266,7 +266,7 @@ static bool enter(struct conn *conn)
 static enum rds_reason refuse(struct conn *conn)
 {
 	const struct rds_relay_lists *lists = &conn->relay->lists;
-	if (rds_cidrs_hold(lists->blocked, lists->n_blocked, &conn->remote.ip))
+	if (rds_cidrs_find(lists->blocked, lists->n_blocked, &conn->remote.ip))
 		return RDS_WHY_BLOCKED;
 	return enter(conn) ? RDS_WHY_NONE : RDS_WHY_RELAY_FULL;
 }

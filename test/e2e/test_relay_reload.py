@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from clihelp import Done, assert_refused, rdsrv
+from clihelp import Done, assert_refused, ctl, rdsrv
 from conftest import Lab
 from polling import wait_until
 from rdclient import RelaySide, assert_joined, fresh_source, fresh_uuid
@@ -66,6 +67,41 @@ def test_blocked_by_reload(lab: Lab) -> None:
     list_of(server).unlink()
     reload(server)
     joined(lab, server, network)
+
+
+def test_slow_lane_and_back(lab: Lab) -> None:
+    """A running session is on the slow lane for as long as either of its addresses is listed."""
+    server, source = lab.server("relay"), fresh_source()
+    joined(lab, server, source)
+    joined(lab, server, fresh_source())
+
+    def slow() -> list[bool]:
+        return [found["slow"] for found in ctl(server.directory, "relay", "sessions")["sessions"]]
+
+    assert slow() == [False, False]
+    assert told(server, "slow", source).returncode == 0
+    assert slow() == [False, True]
+    list_of(server, "blacklist.txt").write_text("0.0.0.0/0\n")
+    reload(server)
+    assert slow() == [True, True]
+    assert told(server, "unblock", "0.0.0.0/0").returncode == 0
+    assert slow() == [False, False]
+
+
+def test_long_lists(lab: Lab) -> None:
+    """A list as long as those of whole countries costs no time worth speaking of."""
+    server, source = lab.server("relay", log_level="info"), fresh_source()
+    lines = [f"{a}.{b}.{c}.0/24" for a in (20, 21) for b in range(100) for c in range(250)]
+    sessions = [joined(lab, server, fresh_source()) for _ in range(300)]
+    list_of(server).write_text("\n".join([*lines, source]))
+    list_of(server, "blacklist.txt").write_text("\n".join(lines))
+    reload(server)
+    started = time.monotonic()
+    for _ in range(10):
+        reload(server)
+    assert time.monotonic() - started < 5
+    lab.relay_side(server.target(), source).recv_end()
+    assert_joined(*sessions[0])
 
 
 @pytest.mark.parametrize("command", ["block", "unblock"])

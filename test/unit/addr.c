@@ -317,6 +317,54 @@ static void any_of_several_networks(void **state)
 	assert_false(rds_cidrs_hold(NULL, 0, &in_first));
 }
 
+static void sorted_networks_are_apart(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {"2001:db8::/32", "10.9.0.0/16",  "10.0.0.1",
+	                                    "10.1.2.3/8",    "10.0.0.0/8",   "2001:db8::7",
+	                                    "11.0.0.0",      "9.255.255.255"};
+	static const char *const sorted[] = {"9.255.255.255", "10.0.0.0/8", "11.0.0.0",
+	                                     "2001:db8::/32"};
+	struct rds_cidr nets[COUNT(texts)];
+	for (size_t i = 0; i < COUNT(texts); i++)
+		assert_int_equal(rds_cidr_parse(texts[i], &nets[i]), 0);
+	assert_int_equal(rds_cidrs_sort(nets, COUNT(texts)), COUNT(sorted));
+	for (size_t i = 0; i < COUNT(sorted); i++) {
+		struct rds_cidr want;
+		assert_int_equal(rds_cidr_parse(sorted[i], &want), 0);
+		assert_true(rds_ip_equal(&nets[i].ip, &want.ip));
+		assert_int_equal(nets[i].bits, want.bits);
+	}
+	assert_int_equal(rds_cidrs_sort(NULL, 0), 0);
+}
+
+// Networks and addresses close to each other, so that many meet.
+static void finding_is_holding(void **state)
+{
+	(void)state;
+	struct testing_random random = {21};
+	for (int round = 0; round < 300; round++) {
+		struct rds_cidr nets[40];
+		struct rds_cidr sorted[40];
+		size_t n = random_below(&random, COUNT(nets) + 1);
+		for (size_t i = 0; i < n; i++) {
+			nets[i].ip = rds_ip_v4(10, 0, (uint8_t)random_below(&random, 4),
+			                       (uint8_t)random_next(&random));
+			nets[i].bits =
+			        (uint8_t)(128 - random_below(&random, round % 2 == 0 ? 5 : 12));
+			if (random_below(&random, 200) == 0)
+				nets[i].bits = (uint8_t)random_below(&random, 129);
+		}
+		memcpy(sorted, nets, sizeof sorted);
+		size_t left = rds_cidrs_sort(sorted, n);
+		for (unsigned i = 0; i < 4 * 256 + 2; i++) {
+			struct rds_ip ip = rds_ip_v4(10, 0, (uint8_t)(i >> 8), (uint8_t)i);
+			assert_int_equal(rds_cidrs_find(sorted, left, &ip),
+			                 rds_cidrs_hold(nets, n, &ip));
+		}
+	}
+}
+
 static void sources_are_whole_ipv4_and_half_ipv6(void **state)
 {
 	(void)state;
@@ -347,6 +395,8 @@ int main(void)
 	        cmocka_unit_test(no_networks),
 	        cmocka_unit_test(network_texts),
 	        cmocka_unit_test(any_of_several_networks),
+	        cmocka_unit_test(sorted_networks_are_apart),
+	        cmocka_unit_test(finding_is_holding),
 	        cmocka_unit_test(sources_are_whole_ipv4_and_half_ipv6),
 	};
 	return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
