@@ -63,6 +63,7 @@ $(BUILD)/gen/rendezvous.pb.c: $(PB) ;
 
 include test/unit/unit.mk
 include test/fuzz/fuzz.mk
+include test/bench/bench.mk
 
 install: $(BUILD)/rdsrv
 	$(INSTALL) -D -m 0755 $(BUILD)/rdsrv $(DESTDIR)$(PREFIX)/bin/rdsrv
