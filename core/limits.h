@@ -139,8 +139,8 @@
 #define RDS_PUMP_CHUNK_BYTES (64 * 1024)
 
 // Pipes that a thread lends to sessions in bulk transfer while bytes are in them: two descriptors
-// each. Without one, bytes are copied.
-#define RDS_PIPES_PER_THREAD 256
+// and 256 KiB each, of which the kernel grants a user 64 MiB. Without one, bytes are copied.
+#define RDS_PIPES_PER_THREAD 64
 
 // A limited session may always save up so much: one segment or two.
 #define RDS_QUOTA_LEAST_BYTES 4096

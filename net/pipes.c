@@ -13,6 +13,8 @@ static struct rds_pipe *new_pipe(struct rds_pipes *pipes)
 	int fds[2];
 	if (pipes->n >= RDS_PIPES_PER_THREAD || pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0)
 		return NULL;
+	// Refused to a user who has many: then less goes at once.
+	(void)fcntl(fds[0], F_SETPIPE_SZ, RDS_PIPE_BYTES);
 	struct rds_pipe *pipe = rds_calloc(1, sizeof *pipe);
 	pipe->out = fds[0];
 	pipe->in = fds[1];

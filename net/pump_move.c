@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 // Turns of splicing before the thread's other sessions get theirs.
-#define SPLICES_AT_ONCE 4
+#define SPLICES_AT_ONCE 2
 
 // A read of less than this ends a bulk transfer: copying costs no more then.
 #define BULK_LEAST_BYTES (16 * 1024)
