@@ -162,10 +162,16 @@ void pump_watch(struct rds_pump *pump)
 	pumps->watched = pump;
 }
 
-// Once all that came from side has been passed on, the other side is told of its end.
+// All that came from side has been passed on, or can't be.
+static bool has_passed(const struct side *side)
+{
+	return side->done || ((side->eof || side->discard) && !holds_bytes(side));
+}
+
+// Then the other side is told of its end.
 static void pass_end_on(struct side *side)
 {
-	if ((!side->eof && !side->discard) || side->done || holds_bytes(side))
+	if (side->done || !has_passed(side))
 		return;
 	side->done = true;
 	(void)shutdown(other_of(side)->fd, SHUT_WR);
@@ -192,8 +198,8 @@ static void await(struct side *side)
 
 static bool is_over(const struct rds_pump *pump)
 {
-	return pump->sides[0].done && pump->sides[1].done && pump->sides[0].eof &&
-	       pump->sides[1].eof;
+	const struct side *sides = pump->sides;
+	return has_passed(&sides[0]) && has_passed(&sides[1]) && sides[0].eof && sides[1].eof;
 }
 
 // After each handler. true: nothing was left to do, and the pump is gone.
@@ -201,12 +207,12 @@ static bool settle(struct rds_pump *pump)
 {
 	pump_answer(&pump->sides[0]);
 	pump_answer(&pump->sides[1]);
-	pass_end_on(&pump->sides[0]);
-	pass_end_on(&pump->sides[1]);
 	if (is_over(pump)) {
-		finish(pump);
+		finish(pump); // closing tells both
 		return true;
 	}
+	pass_end_on(&pump->sides[0]);
+	pass_end_on(&pump->sides[1]);
 	await(&pump->sides[0]);
 	await(&pump->sides[1]);
 	if (pump->sides[0].done && pump->sides[1].done && pump->linger_ms == 0) {

@@ -153,12 +153,11 @@ static void on_stir(evutil_socket_t fd, short what, void *arg)
 		take_leave(conn);
 }
 
-static void await(struct conn *conn, short what, event_callback_fn fn)
+static void set_event(struct conn *conn, short what, event_callback_fn fn)
 {
 	if (event_assign(&conn->event, rds_loop_base(conn->relay->loop), conn->fd, what, fn,
 	                 conn) != 0)
 		abort();
-	(void)event_add(&conn->event, NULL);
 }
 
 // Edge-triggered, since what lies unread would be ready for ever.
@@ -169,7 +168,8 @@ static void wait_for_other(struct conn *conn)
 	relay->status.handshakes--;
 	relay->status.waiting++;
 	(void)event_del(&conn->event);
-	await(conn, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_stir);
+	set_event(conn, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_stir);
+	(void)event_add(&conn->event, NULL);
 }
 
 static bool key_fits(struct conn *conn, const rds_RequestRelay *request)
@@ -379,12 +379,11 @@ static void take_bytes(struct conn *conn)
 	take_message(conn);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+// The connection may be gone afterwards.
+static void read_bytes(struct conn *conn)
 {
-	(void)what;
-	struct conn *conn = arg;
 	uint8_t *scratch = rds_loop_scratch(conn->relay->loop);
-	ssize_t n = recv(fd, scratch, RDS_RELAY_FIRST_READ_BYTES, 0);
+	ssize_t n = recv(conn->fd, scratch, RDS_RELAY_FIRST_READ_BYTES, 0);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
 	if (n <= 0) {
@@ -393,6 +392,28 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	rds_buffer_add(&conn->early, scratch, (size_t)n);
 	take_bytes(conn);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_bytes(arg);
+}
+
+// A first message mostly comes right behind the connection: looking for it costs less than asking
+// to be told of it. The connection may be gone afterwards.
+static void begin(struct conn *conn)
+{
+	struct rds_relay *relay = conn->relay;
+	uint64_t id = conn->id;
+	if (conn->early.len > 0)
+		take_bytes(conn);
+	else
+		read_bytes(conn);
+	conn = find(relay, id);
+	if (conn != NULL && conn->stage != CONN_WAITING)
+		(void)event_add(&conn->event, NULL);
 }
 
 // NULL: it was refused.
@@ -405,7 +426,7 @@ static struct conn *conn_new(struct rds_relay *relay, int fd, const struct rds_a
 	conn->since_ms = rds_loop_now_ms(relay->loop);
 	conn->remote = *remote;
 	conn->stage = CONN_MESSAGE;
-	await(conn, EV_READ | EV_PERSIST, on_readable);
+	set_event(conn, EV_READ | EV_PERSIST, on_readable);
 	rds_table_insert(&relay->conns_by_id, relay_hash(relay, conn->id), conn);
 	conn->next = relay->conns;
 	if (conn->next != NULL)
@@ -440,6 +461,7 @@ void relay_accept(void *ctx, int fd, const struct rds_addr *remote)
 	conn->stage = door->proxy_header ? CONN_PROXY
 	              : door->websocket  ? CONN_REQUEST
 	                                 : CONN_MESSAGE;
+	begin(conn);
 }
 
 void rds_relay_take_websocket(void *ctx, int fd, const struct rds_addr *remote,
@@ -458,7 +480,7 @@ void rds_relay_take_websocket(void *ctx, int fd, const struct rds_addr *remote,
 	conn->stage = CONN_REQUEST;
 	conn->early = *early;
 	*early = (struct rds_buffer){0};
-	take_bytes(conn);
+	begin(conn);
 }
 
 void relay_conns_tick(struct rds_relay *relay)
