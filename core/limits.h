@@ -135,8 +135,9 @@
 // What a probe's session carries, with some room: one that carries more is a client's.
 #define RDS_PROBE_SESSION_MAX_BYTES 64
 
-// Read at once from one side of a session; one such buffer a thread, not a session.
-#define RDS_PUMP_CHUNK_BYTES (64 * 1024)
+// Read at once from one side of a session, and held for the other while that doesn't take it; to
+// read into there is one buffer a thread, not a session.
+#define RDS_PUMP_CHUNK_BYTES (256 * 1024)
 
 // Pipes that a thread lends to sessions in bulk transfer while bytes are in them: two descriptors
 // and 256 KiB each, of which the kernel grants a user 64 MiB. Without one, bytes are copied.

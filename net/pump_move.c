@@ -14,11 +14,15 @@
 // Turns of splicing before the thread's other sessions get theirs.
 #define SPLICES_AT_ONCE 2
 
-// A read of less than this ends a bulk transfer: copying costs no more then.
+// A read of so much begins a bulk transfer, and one of less than the other ends it: copying costs no
+// more then.
+#define BULK_BYTES       (64 * 1024)
 #define BULK_LEAST_BYTES (16 * 1024)
 
+_Static_assert(RDS_PUMP_CHUNK_BYTES <= RDS_LOOP_SCRATCH_BYTES, "chunks fit where they are read");
+
 // A transcoder's buffer that has grown over this is not kept.
-#define OUT_KEPT_BYTES (4 * RDS_PUMP_CHUNK_BYTES)
+#define OUT_KEPT_BYTES (2 * RDS_PUMP_CHUNK_BYTES)
 
 static bool is_passing(int error)
 {
@@ -191,7 +195,7 @@ static void copy(struct side *side, uint64_t quota)
 	} else if (!side->discard) {
 		note_read(side->pump, rds_loop_now_ms(side->pump->pumps->loop), (size_t)n);
 		take_chunk(side, scratch, (size_t)n);
-		side->bulk = side->code == NULL && n == RDS_PUMP_CHUNK_BYTES;
+		side->bulk = side->code == NULL && n >= BULK_BYTES;
 	}
 }
 

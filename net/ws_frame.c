@@ -57,15 +57,16 @@ void rds_ws_unmask(const uint8_t *bytes, size_t len, const uint8_t mask[4], uint
 {
 	uint8_t turned[8];
 	uint64_t wide_mask;
+	uint64_t words[4]; // which compilers take at once, in wider registers
 	size_t i = 0;
 	for (size_t k = 0; k < sizeof turned; k++)
 		turned[k] = mask[(offset + k) & 3];
 	memcpy(&wide_mask, turned, sizeof wide_mask);
-	for (; i + 8 <= len; i += 8) {
-		uint64_t word;
-		memcpy(&word, bytes + i, sizeof word);
-		word ^= wide_mask;
-		memcpy(out + i, &word, sizeof word);
+	for (; i + sizeof words <= len; i += sizeof words) {
+		memcpy(words, bytes + i, sizeof words);
+		for (size_t k = 0; k < 4; k++)
+			words[k] ^= wide_mask;
+		memcpy(out + i, words, sizeof words);
 	}
 	for (; i < len; i++)
 		out[i] = bytes[i] ^ turned[i & 7];
