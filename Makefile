@@ -16,7 +16,7 @@ NANOPB ?= $(shell command -v nanopb_generator || command -v nanopb_generator.py)
 INSTALL ?= install
 Q := $(if $(V),,@)
 
-PKGS := libevent_extra libevent_core libcrypto libsodium libcjson sqlite3
+PKGS := libevent_extra libevent_core libcrypto libsodium libcjson libqrencode sqlite3
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	$(if $(WERROR),-Werror)
@@ -38,6 +38,7 @@ SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(BUILD)/gen/rendezvous.pb.o
 LIB_OBJS := $(filter-out $(BUILD)/cmd/main.o,$(OBJS))
 PB := $(BUILD)/gen/rendezvous.pb.h
+GEN := $(PB) $(BUILD)/gen/client.sh.inc $(BUILD)/gen/client.ps1.inc
 
 all: $(BUILD)/rdsrv
 
@@ -45,7 +46,7 @@ $(BUILD)/rdsrv: $(OBJS)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(RDS_LDFLAGS) -o $@ $(OBJS) $(RDS_LIBS)
 
-$(BUILD)/%.o: %.c VERSION | $(PB)
+$(BUILD)/%.o: %.c VERSION | $(GEN)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(RDS_CPPFLAGS) $(RDS_CFLAGS) -MMD -MP -c -o $@ $<
@@ -60,6 +61,14 @@ $(PB): core/rendezvous.proto core/rendezvous.options
 	@echo "  NANOPB  $<"
 	$(Q)$(NANOPB) --error-on-unmatched -q -I core -D $(BUILD)/gen rendezvous.proto
 $(BUILD)/gen/rendezvous.pb.c: $(PB) ;
+
+# Scripts for clients, as a C string.
+$(BUILD)/gen/%.inc: conf/%
+	@mkdir -p $(@D)
+	@echo "  TEXT    $<"
+	$(Q)sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< >$@
+
+generated: $(GEN)
 
 include test/unit/unit.mk
 include test/fuzz/fuzz.mk
@@ -76,12 +85,12 @@ install: $(BUILD)/rdsrv
 test: unit-test all
 	/usr/bin/python3 -m pytest -q test/e2e
 
-lint: $(PB)
+lint: $(GEN)
 	sh test/lint.sh $(BUILD)
 
 clean:
 	rm -rf build build-*
 
 -include $(wildcard $(OBJS:.o=.d))
-.PHONY: all install test lint clean
+.PHONY: all generated install test lint clean
 .DELETE_ON_ERROR:

@@ -1,117 +1,167 @@
 // SPDX-License-Identifier: MIT
+// export-conf: its command line, and what there is to be handed out.
 #include "cmd/act.h"
 #include "cmd/client_hosts.h"
 #include "cmd/cmd.h"
+#include "cmd/export_private.h"
 #include "cmd/running.h"
-#include "core/alloc.h"
-#include "keys/keyfiles.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static char *as_server_conf(const struct rds_client_conf *conf)
+#define NAME "rdsrv export-conf"
+
+void export_say(const char *fmt, ...)
 {
-	return rds_client_conf_server_conf(conf, NULL);
+	va_list args;
+	va_start(args, fmt);
+	(void)fputs(NAME ": ", stderr);
+	(void)vfprintf(stderr, fmt, args);
+	(void)fputc('\n', stderr);
+	va_end(args);
 }
 
-static const struct format {
-	const char *name;
-	char *(*write)(const struct rds_client_conf *conf);
-} formats[] = {
-        {"server.conf", as_server_conf},
-        {"string", rds_client_conf_string},
-        {"json", rds_client_conf_json},
+enum option { FORMAT, OUT, BUNDLE, CHECK, MERGE, CRLF, NEXT_KEY, MODE, FORCE, OPTIONS };
+
+static const struct rds_cli_option options[OPTIONS] = {
+        [FORMAT] = {"format", 0, "FORMAT", "one of those below (server.conf)"},
+        [OUT] = {"output", 'o', "FILE", "write it there, whole or not at all"},
+        [BUNDLE] = {"bundle", 0, "DIR", "write all formats there, for a USB stick"},
+        [CHECK] = {"check", 0, "FILE", "read any format: does it still fit the server?"},
+        [MERGE] = {"merge", 0, "FILE", "toml: put it into this RustDesk2.toml"},
+        [CRLF] = {"crlf", 0, NULL, "server.conf: with Windows line ends"},
+        [NEXT_KEY] = {"next-key", 0, NULL, "with the key of the next rotation"},
+        [MODE] = {"mode", 0, "MODE", "of files that are written (644)"},
+        [FORCE] = {"force", 0, NULL, "overwrite other files than ours, too"},
 };
 
-static const struct format *find_format(const char *name)
+static const struct rds_cli cli = {
+        .name = NAME,
+        .arguments = "[options]",
+        .about = "Writes what clients are configured with, from the live key and settings.",
+        .takes = RDS_FOR_EXPORT,
+        .options = options,
+        .n_options = OPTIONS,
+        .after = "Formats: server.conf, toml, string, json, exe-name, link, qr, qr-png, qr-svg, sh,\n"
+                 "powershell, readme. --api-server URL names the API server.\n",
+};
+
+// --- the command line
+
+static bool is_given(const struct rds_cli_result *result, enum option option)
 {
-	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
-		if (strcmp(name == NULL ? "server.conf" : name, formats[i].name) == 0)
-			return &formats[i];
+	return result->values[option] != NULL;
+}
+
+// Options that don't go together; NULL: these do.
+static const char *contradiction(const struct rds_cli_result *result, const struct export *export)
+{
+	bool writes = is_given(result, OUT) || is_given(result, BUNDLE);
+	bool one = is_given(result, FORMAT) || is_given(result, OUT) || is_given(result, MERGE);
+	if (is_given(result, CHECK) &&
+	    (one || is_given(result, BUNDLE) || is_given(result, CRLF) ||
+	     is_given(result, NEXT_KEY)))
+		return "--check reads; it doesn't go with options that write";
+	if (is_given(result, BUNDLE) && one)
+		return "--bundle writes all formats; it doesn't go with --format, --merge and -o";
+	if (is_given(result, MERGE) && export->form != RDS_FORM_TOML)
+		return "--merge goes with --format toml";
+	if (is_given(result, CRLF) && !is_given(result, BUNDLE) &&
+	    export->form != RDS_FORM_SERVER_CONF)
+		return "--crlf goes with --format server.conf";
+	if (!writes && (is_given(result, MODE) || is_given(result, FORCE)))
+		return "--mode and --force go with -o and --bundle";
 	return NULL;
 }
 
-// The key of the server that runs, else that of the key files.
-static char *live_key(const struct rds_datadir *dir, struct rds_error *err)
+static bool read_mode(const char *text, mode_t *out)
 {
-	struct rds_keyfiles files;
-	char *key = rds_running_key(dir);
-	if (key != NULL)
-		return key;
-	int rc = rds_keyfiles_load(dir, &files, err);
-	if (rc == -RDS_ENOENT)
-		(void)rds_fail(err, RDS_ENOENT,
-		               "%s: no key there yet: start the server, or run rdsrv "
-		               "keygen",
-		               rds_datadir_path(dir));
-	if (rc != 0)
-		return NULL;
-	key = rds_strdup(rds_keypair_public_text(files.pair));
-	rds_keypair_free(files.pair);
-	return key;
+	char *end = NULL;
+	unsigned long mode = strtoul(text, &end, 8);
+	*out = (mode_t)mode;
+	// Whoever can't read it himself couldn't replace it later.
+	return text[0] >= '0' && text[0] <= '7' && *end == '\0' && mode <= 0777 &&
+	       (mode & 0400) != 0;
 }
 
-static int complain(const struct rds_cli *cli, const char *text, int code)
+static bool read_options(const struct rds_cli_result *result, struct export *export)
 {
-	(void)fprintf(stderr, "%s: %s\n", cli->name, text);
-	return code;
+	const char *format = result->values[FORMAT];
+	export->out = result->values[OUT];
+	export->bundle = result->values[BUNDLE];
+	export->check = result->values[CHECK];
+	export->merge = result->values[MERGE];
+	export->next_key = is_given(result, NEXT_KEY);
+	export->form = export->merge != NULL ? RDS_FORM_TOML : RDS_FORM_SERVER_CONF;
+	export->form_options.crlf = is_given(result, CRLF);
+	export->out_options.who = NAME;
+	export->out_options.force = is_given(result, FORCE);
+	if (format != NULL && !rds_form_find(format, &export->form)) {
+		export_say("--format is one of: server.conf, toml, string, json, exe-name, link, "
+		           "qr, qr-png, qr-svg, sh, powershell, readme");
+		return false;
+	}
+	if (is_given(result, MODE) &&
+	    !read_mode(result->values[MODE], &export->out_options.mode)) {
+		export_say("--mode is octal, from 400 to 777, such as 644");
+		return false;
+	}
+	const char *wrong = contradiction(result, export);
+	if (wrong != NULL)
+		export_say("%s", wrong);
+	return wrong == NULL;
 }
 
-static int export_conf(const struct rds_cli *cli, struct rds_act *act, const struct format *format)
+// --- what there is
+
+static int fill(struct rds_act *act, struct export *export)
 {
 	struct rds_error err = {""};
-	struct rds_client_conf conf;
 	rds_running_settings(act->dir, act->settings);
-	char *key = live_key(act->dir, &err);
-	if (key == NULL)
-		return complain(cli, err.text, RDS_EXIT_PROBLEM);
-	rds_client_hosts(act->settings, key, &conf);
-	free(key);
-	int code = RDS_EXIT_OK;
-	if (conf.id_server[0] == '\0') {
-		code = complain(cli,
-		                "no ID server is known: name what clients are to enter with "
-		                "--id-server HOST, or set id-server",
-		                RDS_EXIT_USAGE);
-	} else {
-		char *text = format->write(&conf);
-		(void)fputs(text, stdout);
-		if (format != &formats[0])
-			(void)putchar('\n');
-		free(text);
-		if (fflush(stdout) != 0)
-			code = complain(cli, "can't write to standard output", RDS_EXIT_PROBLEM);
+	if (rds_known_keys_read(act->dir, &export->keys, &err) != 0) {
+		export_say("%s", err.text);
+		return RDS_EXIT_PROBLEM;
 	}
-	rds_client_conf_clear(&conf);
+	const char *key = rds_known_keys_text(
+	        &export->keys, export->next_key ? RDS_KNOWN_NEXT : RDS_KNOWN_CURRENT);
+	if (key == NULL) {
+		export_say("there is no next key: rdsrv keygen --next makes one");
+		return RDS_EXIT_PROBLEM;
+	}
+	rds_client_hosts(act->settings, key, &export->conf);
+	if (export->conf.id_server[0] == '\0' && export->check == NULL) {
+		export_say("no ID server is known: name what clients are to enter with "
+		           "--id-server HOST, or set id-server");
+		return RDS_EXIT_USAGE;
+	}
+	return RDS_EXIT_OK;
+}
+
+static int run(struct rds_act *act, struct export *export)
+{
+	int code = fill(act, export);
+	if (code == RDS_EXIT_OK)
+		code = export->check != NULL    ? export_check(export)
+		       : export->bundle != NULL ? export_bundle(export)
+		                                : export_one(export);
+	rds_client_conf_clear(&export->conf);
+	rds_known_keys_free(&export->keys);
 	return code;
 }
 
 int cmd_export_conf(int argc, char **argv)
 {
-	static const struct rds_cli_option options[] = {
-	        {"format", 0, "FORMAT", "server.conf (default), string or json"}};
-	static const struct rds_cli cli = {
-	        .name = "rdsrv export-conf",
-	        .arguments = "[options]",
-	        .about = "Writes what clients are configured with, from the live key and settings.",
-	        .takes = RDS_FOR_EXPORT,
-	        .options = options,
-	        .n_options = 1,
-	        .after = "string is what Settings > Network > Import server config takes.\n",
-	};
 	struct rds_act act;
+	struct export export = {0};
 	int code = RDS_EXIT_PROBLEM;
-	if (!rds_act_parse(&cli, argc, argv, &act, &code) ||
-	    !rds_cli_no_arguments(&cli, argc, argv, &act.result, &code)) {
-		rds_act_close(&act);
-		return code;
+	if (rds_act_parse(&cli, argc, argv, &act, &code) &&
+	    rds_cli_no_arguments(&cli, argc, argv, &act.result, &code)) {
+		if (!read_options(&act.result, &export))
+			code = RDS_EXIT_USAGE;
+		else if (rds_act_find(&cli, act.settings, &act.dir, &code))
+			code = run(&act, &export);
 	}
-	const struct format *format = find_format(act.result.values[0]);
-	if (format == NULL)
-		code = complain(&cli, "--format is one of: server.conf, string, json",
-		                RDS_EXIT_USAGE);
-	else if (rds_act_find(&cli, act.settings, &act.dir, &code))
-		code = export_conf(&cli, &act, format);
 	rds_act_close(&act);
 	return code;
 }

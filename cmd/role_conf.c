@@ -3,15 +3,13 @@
 #include "cmd/role_private.h"
 
 #include "cmd/client_hosts.h"
+#include "conf/form.h"
 #include "core/alloc.h"
 #include "keys/server_conf.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char guessed[] =
-        "# id_server is this machine's own name: change it to the name or address by which\n"
-        "# clients reach this server, here and with --id-server.\n";
 
 // This machine's name, where no setting says what clients call it.
 static void guess_id_server(const struct role *role, struct rds_client_conf *conf)
@@ -32,12 +30,15 @@ void role_write_server_conf(struct role *role)
 	struct rds_error err;
 	struct rds_client_conf conf;
 	bool written = false;
+	struct rds_bytes text = {0};
 	rds_client_hosts(role->settings, rds_key_policy_client_text(role->key), &conf);
 	bool guess = conf.id_server[0] == '\0';
 	if (guess)
 		guess_id_server(role, &conf);
-	char *text = rds_client_conf_server_conf(&conf, guess ? guessed : NULL);
-	int rc = rds_server_conf_write(role->dir, text, &written, &err);
+	int rc = rds_form_write(RDS_FORM_SERVER_CONF, &conf,
+	                        (struct rds_form_options){.guessed = guess}, &text, &err);
+	if (rc == 0)
+		rc = rds_server_conf_write(role->dir, rds_bytes_view(&text), &written, &err);
 	if (rc == 0 && written)
 		rds_log(RDS_LOG_INFO, "wrote " RDS_SERVER_CONF,
 		        rds_field_text("id_server", conf.id_server),
@@ -45,6 +46,6 @@ void role_write_server_conf(struct role *role)
 	else if (rc != 0)
 		rds_log(RDS_LOG_WARN, "could not write " RDS_SERVER_CONF,
 		        rds_field_text("why", err.text));
-	free(text);
+	rds_bytes_clear(&text);
 	rds_client_conf_clear(&conf);
 }

@@ -65,6 +65,7 @@ static const struct {
         {RDS_SET_ALWAYS_USE_RELAY, apply_always_use_relay},
         {RDS_SET_ENROL, apply_enrol},
         {RDS_SET_ID_SERVER, apply_nothing},
+        {RDS_SET_API_SERVER, apply_nothing},
         {RDS_SET_DRAIN_TIMEOUT, apply_nothing},
         {RDS_SET_IDLE_TIMEOUT, apply_limits},
         {RDS_SET_SINGLE_BANDWIDTH, apply_limits},

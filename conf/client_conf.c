@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "conf/client_conf.h"
 
+#include "conf/values.h"
 #include "core/alloc.h"
 #include "core/base64.h"
+#include "core/text.h"
 
-#include <cJSON.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define KEY_MAX_BYTES 255 // as the setting has it
 
 void rds_client_conf_clear(struct rds_client_conf *conf)
 {
@@ -16,91 +20,67 @@ void rds_client_conf_clear(struct rds_client_conf *conf)
 	*conf = (struct rds_client_conf){0};
 }
 
-char *rds_client_conf_server_conf(const struct rds_client_conf *conf, const char *comment)
+static char *first_of(const char *list)
 {
-	return rds_asprintf("%s[server]\nid_server=%s\nrelay_server=%s\nkey=%s\n",
-	                    comment == NULL ? "" : comment, conf->id_server, conf->relay_server,
-	                    conf->key);
+	struct rds_strings hosts;
+	rds_strings_split(list, &hosts);
+	char *first = rds_strdup(hosts.n > 0 ? hosts.items[0] : "");
+	rds_strings_free(&hosts);
+	return first;
 }
 
-static void add(cJSON *json, const char *name, const char *text)
+struct rds_client_conf rds_client_conf_first(const struct rds_client_conf *conf)
 {
-	if (cJSON_AddStringToObject(json, name, text) == NULL)
-		abort();
+	return (struct rds_client_conf){.id_server = first_of(conf->id_server),
+	                                .relay_server = first_of(conf->relay_server),
+	                                .api_server = rds_strdup(conf->api_server),
+	                                .key = rds_strdup(conf->key)};
 }
 
-// Clients take one host: the first of a list.
-static void add_first(cJSON *json, const char *name, const char *list)
+static bool is_plain(struct rds_view v)
 {
-	char *first = rds_strndup(list, strcspn(list, ","));
-	add(json, name, first);
-	free(first);
-}
-
-char *rds_client_conf_json(const struct rds_client_conf *conf)
-{
-	cJSON *json = cJSON_CreateObject();
-	add_first(json, "host", conf->id_server);
-	add_first(json, "relay", conf->relay_server);
-	add(json, "api", conf->api_server);
-	add(json, "key", conf->key);
-	char *text = cJSON_PrintUnformatted(json);
-	if (text == NULL)
-		abort();
-	cJSON_Delete(json);
-	return text;
-}
-
-static void reverse(char *text, size_t len)
-{
-	for (size_t i = 0; i < len / 2; i++) {
-		char c = text[i];
-		text[i] = text[len - 1 - i];
-		text[len - 1 - i] = c;
+	while (v.len > 0) {
+		uint32_t c = 0;
+		size_t n = rds_utf8_next(v, &c);
+		if (n == 0 || rds_char_is_unsafe(c))
+			return false;
+		v.data += n;
+		v.len -= n;
 	}
+	return true;
 }
 
-char *rds_client_conf_string(const struct rds_client_conf *conf)
+static int check_key(const char *key, struct rds_error *err)
 {
-	char *json = rds_client_conf_json(conf);
-	size_t len = strlen(json);
-	char *text = rds_calloc(RDS_BASE64_LEN(len) + 1, 1);
-	rds_base64url_encode((const uint8_t *)json, len, text);
-	reverse(text, strlen(text));
-	free(json);
-	return text;
+	size_t len = strlen(key);
+	if (rds_text_may_be_secret(key, len))
+		return rds_fail(err, RDS_EINVAL,
+		                "the key looks like a secret key, which clients must never have");
+	if (len > KEY_MAX_BYTES || !is_plain(rds_view_text(key)) ||
+	    rds_view_trim(rds_view_text(key)).len != len)
+		return rds_fail(err, RDS_EINVAL,
+		                "the key is not one line of plain text of at most %d bytes",
+		                KEY_MAX_BYTES);
+	return 0;
 }
 
-static char *member(const cJSON *json, const char *name)
+static int check_hosts(const char *what, const char *list, struct rds_error *err)
 {
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
-	return rds_strdup(text == NULL ? "" : text);
+	struct rds_error form = {""};
+	if (rds_value_hosts(list, &form) != 0)
+		return rds_fail(err, RDS_EINVAL, "%s: expected %s", what, form.text);
+	return 0;
 }
 
-static int parse_json(const char *text, size_t len, struct rds_client_conf *out)
+int rds_client_conf_check(const struct rds_client_conf *conf, struct rds_error *err)
 {
-	cJSON *json = cJSON_ParseWithLength(text, len);
-	int rc = cJSON_IsObject(json) ? 0 : -RDS_EPARSE;
-	if (rc == 0)
-		*out = (struct rds_client_conf){.id_server = member(json, "host"),
-		                                .relay_server = member(json, "relay"),
-		                                .api_server = member(json, "api"),
-		                                .key = member(json, "key")};
-	cJSON_Delete(json);
-	return rc;
-}
-
-int rds_client_conf_parse(struct rds_view text, struct rds_client_conf *out)
-{
-	text = rds_view_trim(text);
-	if (text.len > 0 && text.data[0] == '{')
-		return parse_json((const char *)text.data, text.len, out);
-	char *copy = rds_strndup(text.data, text.len);
-	uint8_t *json = rds_calloc(text.len + 1, 1);
-	reverse(copy, text.len);
-	long len = rds_base64url_decode(copy, text.len, json, text.len);
-	int rc = len < 0 ? -RDS_EPARSE : parse_json((const char *)json, (size_t)len, out);
-	free(copy);
-	free(json);
-	return rc;
+	if (strspn(conf->id_server, ", ") == strlen(conf->id_server))
+		return rds_fail(err, RDS_EINVAL, "no ID server is named");
+	if (check_hosts("the ID server", conf->id_server, err) != 0 ||
+	    check_hosts("the relay", conf->relay_server, err) != 0)
+		return -RDS_EINVAL;
+	if (conf->api_server[0] != '\0' && rds_value_url(conf->api_server) != 0)
+		return rds_fail(err, RDS_EINVAL, "the API server: expected a URL such as "
+		                                 "https://id.example.com");
+	return check_key(conf->key, err);
 }

@@ -68,6 +68,9 @@ static void describe(const struct rds_setting_row *row, char *out, size_t cap)
 	case RDS_TYPE_PORT:
 		(void)snprintf(out, cap, "a port from 1 to 65535, or off");
 		return;
+	case RDS_TYPE_URL:
+		(void)snprintf(out, cap, "a URL such as https://id.example.com");
+		return;
 	case RDS_TYPE_SHARE:
 		(void)snprintf(out, cap, "a number from 0 to 1, such as 0.66");
 		return;
@@ -128,6 +131,8 @@ static int check(const struct rds_setting_row *row, const char *text, int64_t *n
 		if (rc == 0)
 			rds_cidrs_free(&cidrs);
 		return rc;
+	case RDS_TYPE_URL:
+		return text[0] == '\0' ? 0 : rds_value_url(text);
 	case RDS_TYPE_HOSTS:
 		return rds_value_hosts(text, err);
 	case RDS_TYPE_RELAYS:

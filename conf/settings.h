@@ -23,6 +23,7 @@ enum rds_setting {
 	RDS_SET_ID_SERVER,
 	RDS_SET_RELAY_SERVERS,
 	RDS_SET_RELAY_PROBE,
+	RDS_SET_API_SERVER,
 	RDS_SET_MASK,
 	RDS_SET_ALWAYS_USE_RELAY,
 	RDS_SET_ENROL,
@@ -68,6 +69,7 @@ enum rds_setting_type {
 	RDS_TYPE_PORTS, // a list
 	RDS_TYPE_HOSTS,
 	RDS_TYPE_RELAYS, // conf/relays.h
+	RDS_TYPE_URL,    // http(s)://host, or empty
 	RDS_TYPE_SHARE,  // 0.66: a part of one, as a number in thousandths
 };
 

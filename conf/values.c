@@ -263,6 +263,26 @@ int rds_value_host(const char *text, struct rds_host_port *out)
 	return 0;
 }
 
+int rds_value_url(const char *text)
+{
+	static const char path_may_hold[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	                                    "0123456789-._~%/";
+	struct rds_host_port host;
+	const char *authority = strncmp(text, "https://", 8) == 0  ? text + 8
+	                        : strncmp(text, "http://", 7) == 0 ? text + 7
+	                                                           : NULL;
+	if (authority == NULL || strlen(text) >= sizeof host.host)
+		return -RDS_EINVAL;
+	size_t len = strcspn(authority, "/");
+	const char *path = authority + len;
+	if (path[strspn(path, path_may_hold)] != '\0')
+		return -RDS_EINVAL;
+	char *name = rds_strndup(authority, len);
+	int rc = rds_value_host(name, &host);
+	free(name);
+	return rc;
+}
+
 int rds_value_hosts(const char *text, struct rds_error *err)
 {
 	struct rds_strings items;

@@ -69,6 +69,9 @@ struct rds_host_port {
 };
 int rds_value_host(const char *text, struct rds_host_port *out) __attribute__((warn_unused_result));
 
+// http:// or https://, a host as above, and maybe a plain path. 0 or -RDS_EINVAL.
+int rds_value_url(const char *text) __attribute__((warn_unused_result));
+
 // Each item of the list is a host that a client can reach; -RDS_EINVAL with the bad item in *err.
 int rds_value_hosts(const char *text, struct rds_error *err) __attribute__((warn_unused_result));
 

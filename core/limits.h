@@ -181,4 +181,7 @@
 // Key files, server.conf, configuration files: larger ones are something else.
 #define RDS_SMALL_FILE_MAX_BYTES (64 * 1024)
 
+// What a client is configured with: the largest form is a QR code as PNG.
+#define RDS_CLIENT_FILE_MAX_BYTES (1024 * 1024)
+
 #endif

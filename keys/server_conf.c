@@ -85,7 +85,7 @@ int rds_server_conf_follow(const struct rds_datadir *dir, struct rds_keyring *ri
 }
 
 // Between begin and end. The hash goes first: if the file doesn't follow, it is merely not ours.
-static int write_where_none(const struct rds_datadir *dir, const char *text, bool *written,
+static int write_where_none(const struct rds_datadir *dir, struct rds_view text, bool *written,
                             struct rds_error *err)
 {
 	char *there = NULL;
@@ -97,17 +97,17 @@ static int write_where_none(const struct rds_datadir *dir, const char *text, boo
 		return rc;
 	rc = rds_keyring_load(dir, &ring, err);
 	if (rc == 0) {
-		rds_sha256_hex(rds_view_text(text), ring.server_conf_sha256);
+		rds_sha256_hex(text, ring.server_conf_sha256);
 		rc = rds_keyring_save(dir, &ring, err);
 	}
 	rds_keyring_clear(&ring);
 	if (rc == 0)
-		rc = write_conf(dir, RDS_SERVER_CONF, text, err);
+		rc = rds_datadir_write(dir, RDS_SERVER_CONF, 0644, RDS_WRITE_REPLACE, text, err);
 	*written = rc == 0;
 	return rc;
 }
 
-int rds_server_conf_write(const struct rds_datadir *dir, const char *text, bool *written,
+int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool *written,
                           struct rds_error *err)
 {
 	*written = false;

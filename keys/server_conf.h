@@ -14,7 +14,7 @@ int rds_server_conf_follow(const struct rds_datadir *dir, struct rds_keyring *ri
                        bool *kept, struct rds_error *err) __attribute__((warn_unused_result));
 
 // Writes it where there is none, or an empty one; *written says whether it did.
-int rds_server_conf_write(const struct rds_datadir *dir, const char *text, bool *written,
+int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool *written,
                           struct rds_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -18,7 +18,7 @@ FUZZ_LIB_OBJS := $(patsubst %.c,$(FUZZ_OBJ)/%.o,$(foreach room,core net keys con
 FUZZ_PB_OBJ := $(FUZZ_OBJ)/gen/rendezvous.pb.o
 FUZZ_ARCHIVE := $(FUZZ_OBJ)/librdsrv.a
 
-$(FUZZ_OBJ)/%.o: %.c | $(PB)
+$(FUZZ_OBJ)/%.o: %.c | $(GEN)
 	@mkdir -p $(@D)
 	@echo "  CC      $< (fuzz)"
 	$(Q)$(FUZZ_CC) $(RDS_CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<

@@ -211,6 +211,8 @@ static const char *good_value(enum rds_setting setting)
 	        [RDS_TYPE_BINDS] = "lo",           [RDS_TYPE_CIDRS] = "10.0.0.0/8",
 	        [RDS_TYPE_PORTS] = "21118, 80",    [RDS_TYPE_HOSTS] = "a.example",
 	        [RDS_TYPE_RELAYS] = "r.example:1", [RDS_TYPE_SWITCH_OR_CIDRS] = "fd00::/8",
+	        [RDS_TYPE_URL] = "https://a.example",
+	        [RDS_TYPE_SHARE] = "0.5",
 	};
 	return setting == RDS_SET_LOG_LEVEL    ? "warn"
 	       : setting == RDS_SET_LOG_FORMAT ? "json"
