@@ -309,13 +309,20 @@ def test_relay_writes_none(lab: Lab, name: str) -> None:
     assert CLIENT_CONF not in names_in(lab.directory())
 
 
-@pytest.mark.parametrize("text", ["", "mine\n", "[server]\nid_server=mine.example\n"], ids=["empty", "text", "own"])
+@pytest.mark.parametrize("text", ["\n", "mine\n", "[server]\nid_server=mine.example\n"], ids=["line", "text", "own"])
 def test_server_conf_is_not_overwritten(lab: Lab, text: str) -> None:
-    """A file of that name is the administrator's, whatever is in it."""
+    """A file of that name with anything in it is the administrator's, whatever that is."""
     (lab.directory() / CLIENT_CONF).write_text(text)
     before = look(lab.directory(), CLIENT_CONF)
     start_as(lab, "serve", lab.directory(), *NAMED)
     assert look(lab.directory(), CLIENT_CONF) == before
+
+
+def test_empty_server_conf_is_written(lab: Lab) -> None:
+    """An empty one, as a failed `> server.conf` leaves it, is nobody's."""
+    (lab.directory() / CLIENT_CONF).touch()
+    server = start_as(lab, "serve", lab.directory(), *NAMED)
+    assert first_conf(server)["key"] == server.key
 
 
 def test_later_start_changes_nothing(lab: Lab) -> None:
@@ -352,6 +359,7 @@ def test_modes_of_server_conf(lab: Lab, bits: int) -> None:
         f"{DATABASE}-wal",
         f"{DATABASE}-shm",
         CLIENT_CONF,
+        "keyring.json",
         "rdsrv-id.lock",
         "rdsrv-relay.lock",
         "id.sock",

@@ -148,7 +148,7 @@ def test_start_names_everything(lab: Lab) -> None:
     place_pair(lab.directory())
     server = lab.server("serve", hosts=["random", "random"])
     n = server.port
-    ports = {("udp", n), ("tcp", n), ("tcp", n - 1), ("tcp", n + 1), ("tcp", n + 2)}
+    ports = {("udp", n), ("udp", n + 1), *(("tcp", n + i) for i in (-1, 0, 1, 2, 3))}
     assert server.hosts
     want = {(proto, f"{host}:{port}") for proto, port in ports for host in server.hosts}
     assert {(event["proto"], event["addr"]) for event in server.logged("listening")} == want
@@ -159,7 +159,8 @@ def test_start_names_everything(lab: Lab) -> None:
 def test_ipv6_addresses_are_in_brackets(lab: Lab) -> None:
     """An address of IPv6 is written so that its port can be told apart."""
     server = lab.server("serve", hosts=["::1"])
-    assert {event["addr"] for event in server.logged("listening")} == {f"[::1]:{server.port + n}" for n in (-1, 0, 1, 2)}
+    ports = {server.port + n for n in (-1, 0, 1, 2, 3)}
+    assert {event["addr"] for event in server.logged("listening")} == {f"[::1]:{port}" for port in ports}
 
 
 # --- hostile input ----------------------------------------------------------------------------------------------------

@@ -94,12 +94,20 @@ static void check_push(const struct model *model, const struct rds_path *to, con
 	must(model->conn->door == RDS_DOOR_MAIN);
 }
 
+static uint32_t held_by(struct rds_view licence_key)
+{
+	return rds_view_equal(licence_key, rds_view_text(MODEL_OLD_KEY)) ? MODEL_OLD_HANDLE
+	                                                                 : RDS_KEY_CURRENT;
+}
+
 static void start_wait(struct model *model)
 {
 	struct model_conn *conn = model->conn;
 	must(model->asks_for.data != NULL && model->asks_for.len <= RDS_ID_MAX_BYTES);
 	conn->waits = true;
 	conn->for_relay = model->said.which_member == rds_RendezvousMessage_request_relay_tag;
+	conn->held = conn->for_relay ? RDS_KEY_CURRENT
+	                             : held_by(rds_get(model->said.member.punch_hole_request.licence_key));
 	memcpy(conn->id_bytes, model->asks_for.data, model->asks_for.len);
 	conn->id = rds_view_of(conn->id_bytes, model->asks_for.len);
 }
@@ -129,12 +137,13 @@ static struct model_conn *find_conn(struct model *model, uint64_t name)
 	return NULL;
 }
 
-// A signature is of the id that A asked for.
+// A signature is of the id that A asked for, by the key that A holds.
 static void check_pk(const struct model *model, const struct model_conn *conn, struct rds_view pk)
 {
 	if (pk.len == 0)
 		return;
 	must(model->can_sign && pk.len > RDS_SIGNATURE_BYTES + 2 + conn->id.len);
+	must(pk.data[0] == conn->held);
 	must(pk.data[RDS_SIGNATURE_BYTES] == 0x0a);
 	must(pk.data[RDS_SIGNATURE_BYTES + 1] == conn->id.len);
 	must(memcmp(pk.data + RDS_SIGNATURE_BYTES + 2, conn->id.data, conn->id.len) == 0);
@@ -271,10 +280,14 @@ static int on_store(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 	return queue(model, ticket);
 }
 
-static enum rds_key_verdict on_check(void *ctx, struct rds_view licence_key)
+static enum rds_key_verdict on_check(void *ctx, struct rds_view licence_key,
+                                     const struct rds_addr *from, uint32_t *held)
 {
 	const struct model *model = ctx;
-	if (!model->key_enforced || rds_view_equal(licence_key, rds_view_text(MODEL_KEY)))
+	must(rds_addr_equal(from, &model->conn->addr));
+	*held = held_by(licence_key);
+	if (!model->key_enforced || *held == MODEL_OLD_HANDLE ||
+	    rds_view_equal(licence_key, rds_view_text(MODEL_KEY)))
 		return RDS_KEY_OK;
 	return licence_key.len == 0 ? RDS_KEY_ABSENT : RDS_KEY_WRONG;
 }
@@ -289,11 +302,13 @@ static void on_refused(void *ctx, enum rds_key_verdict verdict, struct rds_view 
 	must(rds_addr_equal(from, &model->conn->addr));
 }
 
-static bool on_sign(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
+static bool on_sign(void *ctx, uint32_t held, struct rds_view bytes,
+                    uint8_t signature[RDS_SIGNATURE_BYTES])
 {
 	const struct model *model = ctx;
 	must(bytes.len > 0);
 	memset(signature, 0x5a, RDS_SIGNATURE_BYTES);
+	signature[0] = (uint8_t)held;
 	return model->can_sign;
 }
 

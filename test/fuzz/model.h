@@ -21,6 +21,7 @@ struct model_conn {
 	bool kept;          // it stands for a registration, or a health check
 	bool waits;         // has asked for a peer, who was told, and got no answer yet
 	bool for_relay;     // by RequestRelay
+	uint32_t held;      // the key that it showed
 	struct rds_view id; // for whom; points into id_bytes
 	uint8_t id_bytes[256];
 };
@@ -69,6 +70,10 @@ void model_close(struct model *model);
 
 // The key that the model's host enforces, if it does.
 #define MODEL_KEY "the-key"
+
+// Another one that it accepts, and what it calls that.
+#define MODEL_OLD_KEY    "the-old-key"
+#define MODEL_OLD_HANDLE 3U
 
 // A connection opens; NULL if there are too many.
 struct model_conn *model_connect(struct model *model, enum rds_door door,

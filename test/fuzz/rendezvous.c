@@ -93,7 +93,8 @@ static void punch_hole_request(struct model *model, struct rds_view *input)
 	request->force_relay = (byte & 8) != 0;
 	request->udp_port = byte & 16;
 	if ((byte & 32) == 0)
-		(void)rds_set(&request->licence_key, rds_view_text(MODEL_KEY));
+		(void)rds_set(&request->licence_key,
+		              rds_view_text((byte & 128) != 0 ? MODEL_OLD_KEY : MODEL_KEY));
 	if ((byte & 64) != 0)
 		(void)rds_set(&request->socket_addr_v6, rds_view_of(v6, sizeof v6));
 	say(model, input, &msg);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: key files are read, compared, made once, renewed with a backup, and never overwritten.
+// Goal: key files are read, compared, made once, and never overwritten.
 #include "test/unit/testing.h"
 
 #include "keys/keyfiles.h"
@@ -74,7 +74,6 @@ static void check_damaged(const char *secret_text, const char *public_text, cons
 	struct rds_keyfiles files;
 	struct rds_keypair *pair = NULL;
 	struct rds_error err = {""};
-	char backup[RDS_BACKUP_NAME];
 	bool made = true;
 	write_pair(secret_text, public_text);
 	assert_int_equal(rds_keyfiles_load(dir, &files, &err), -RDS_EPARSE);
@@ -84,7 +83,6 @@ static void check_damaged(const char *secret_text, const char *public_text, cons
 	assert_int_equal(rds_keyfiles_load_or_make(dir, &pair, &made, &err), -RDS_EPARSE);
 	assert_false(made);
 	assert_int_equal(rds_keyfiles_make(dir, &pair, &err), -RDS_EEXIST);
-	assert_int_equal(rds_keyfiles_renew(dir, "20260131", &pair, backup, &err), -RDS_EPARSE);
 	assert_null(pair);
 	assert_file(&temp, RDS_SECRET_FILE, secret_text);
 	assert_int_equal(files_in(&temp), public_text == NULL ? 1 : 2);
@@ -147,10 +145,8 @@ static void absence_is_told_apart(void **state)
 	struct rds_keyfiles files;
 	struct rds_keypair *pair = NULL;
 	struct rds_error err = {"untouched"};
-	char backup[RDS_BACKUP_NAME];
 	bool made;
 	assert_int_equal(rds_keyfiles_load(dir, &files, &err), -RDS_ENOENT);
-	assert_int_equal(rds_keyfiles_renew(dir, "20260131", &pair, backup, &err), -RDS_ENOENT);
 	assert_string_equal(err.text, "untouched");
 	assert_int_equal(files_in(&temp), 0);
 	file_write(&temp, RDS_PUBLIC_FILE, public); // its other half is lost
@@ -251,52 +247,6 @@ static void exposed_secrets_are_warned_of(void **state)
 	}
 }
 
-static void renewal_keeps_a_backup(void **state)
-{
-	(void)state;
-	char backup[RDS_BACKUP_NAME];
-	static const char *const names[] = {"id_ed25519.bak.20260131", "id_ed25519.bak.20260131.1",
-	                                    "id_ed25519.bak.20260131.2"};
-	static const char *const public_names[] = {"id_ed25519.pub.bak.20260131",
-	                                           "id_ed25519.pub.bak.20260131.1",
-	                                           "id_ed25519.pub.bak.20260131.2"};
-	char old_secret[RDS_SECRET_TEXT];
-	char old_public[RDS_PUBLIC_TEXT];
-	write_pair(secret, public);
-	memcpy(old_secret, secret, sizeof secret);
-	memcpy(old_public, public, sizeof public);
-	for (size_t i = 0; i < COUNT(names); i++) {
-		struct rds_keypair *pair = NULL;
-		assert_int_equal(rds_keyfiles_renew(dir, "20260131", &pair, backup, NULL), 0);
-		assert_string_equal(backup, names[i]);
-		assert_file(&temp, names[i], old_secret);
-		assert_file(&temp, public_names[i], old_public);
-		assert_int_equal(file_mode(&temp, names[i]), 0600);
-		assert_int_equal(file_mode(&temp, public_names[i]), 0644);
-		check_files_of(pair);
-		assert_string_not_equal(rds_keypair_public_text(pair), old_public);
-		rds_keypair_secret_text(pair, old_secret);
-		memcpy(old_public, rds_keypair_public_text(pair), sizeof old_public);
-		rds_keypair_free(pair);
-	}
-	assert_file(&temp, names[0], secret); // the oldest is still there
-	assert_int_equal(files_in(&temp), 8);
-}
-
-// Only the public half of a backup's name is taken: nothing of it is overwritten either.
-static void backups_overwrite_nothing(void **state)
-{
-	(void)state;
-	struct rds_keypair *pair = NULL;
-	char backup[RDS_BACKUP_NAME];
-	write_pair(secret, public);
-	file_write(&temp, "id_ed25519.pub.bak.20260131", "something");
-	assert_int_equal(rds_keyfiles_renew(dir, "20260131", &pair, backup, NULL), 0);
-	assert_string_equal(backup, "id_ed25519.bak.20260131.1");
-	assert_file(&temp, "id_ed25519.pub.bak.20260131", "something");
-	rds_keypair_free(pair);
-}
-
 // A dozen roles start at once in an empty directory: one pair, and all of them have it.
 static void racing_roles_get_one_pair(void **state)
 {
@@ -349,7 +299,6 @@ int main(void)
 	        TEST(giant_files_are_refused),         TEST(absence_is_told_apart),
 	        TEST(new_files_are_made_once),         TEST(loads_or_makes),
 	        TEST(missing_public_file_is_written),  TEST(exposed_secrets_are_warned_of),
-	        TEST(renewal_keeps_a_backup),          TEST(backups_overwrite_nothing),
 	        TEST(racing_roles_get_one_pair),
 	};
 	return cmocka_run_group_tests_name("keyfiles", tests, NULL, NULL);

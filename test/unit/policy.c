@@ -12,6 +12,8 @@ static const char secret[] = "wtOQthcvkjM1Ak3ymSksrOKAC+Hz57qcSbPZ35+QpKXSaIUYB3
 static const char public[] = "0miFGAdyJOQBSgI4dbrVfZpT36jce/gCVqk1vFtNdjk=";
 static const char other_public[] = "ioabEDv2eNdgsvfLmyt5u3yG4EGLDjLTZBfHZN6d+xQ=";
 
+#define NOW 1800000000 // 2027
+
 static struct temp_dir temp;
 static struct rds_datadir *dir;
 
@@ -45,12 +47,15 @@ static struct rds_key_policy *open_policy(const char *option, enum rds_key_defau
 
 static enum rds_key_verdict check(const struct rds_key_policy *policy, const char *text)
 {
-	return rds_key_policy_check(policy, rds_view_text(text));
+	uint32_t held;
+	return rds_key_policy_check(policy, NOW, rds_view_text(text), &held);
 }
 
-static enum rds_key_verdict check_hook(void *ctx, struct rds_view licence_key)
+static enum rds_key_verdict check_hook(void *ctx, struct rds_view licence_key,
+                                       const struct rds_addr *from, uint32_t *held)
 {
-	return rds_key_policy_check(ctx, licence_key);
+	assert_non_null(from);
+	return rds_key_policy_check(ctx, NOW, licence_key, held);
 }
 
 static void refused_hook(void *ctx, enum rds_key_verdict verdict, struct rds_view licence_key,
@@ -68,7 +73,8 @@ static enum rds_key_verdict judge(struct rds_key_policy *policy, const char *tex
 {
 	struct rds_key_hooks hooks = {.ctx = policy, .check = check_hook, .refused = refused_hook};
 	struct rds_addr from = {0};
-	return rds_key_judge(&hooks, rds_view_text(text), rds_view_text("an-id"), &from);
+	uint32_t held;
+	return rds_key_judge(&hooks, rds_view_text(text), rds_view_text("an-id"), &from, &held);
 }
 
 // The public text must be shown, and nothing else will do.
@@ -82,8 +88,8 @@ static void assert_enforces(struct rds_key_policy *policy, const char *text)
 	assert_int_equal(check(policy, ""), RDS_KEY_ABSENT);
 	assert_int_equal(check(policy, "wrong"), RDS_KEY_WRONG);
 	assert_int_equal(check(policy, longer), RDS_KEY_WRONG);
-	assert_int_equal(rds_key_policy_check(policy, rds_view_of(text, strlen(text) - 1)),
-	                 RDS_KEY_WRONG);
+	(void)snprintf(longer, sizeof longer, "%.*s", (int)strlen(text) - 1, text);
+	assert_int_equal(check(policy, longer), RDS_KEY_WRONG);
 	(void)snprintf(longer, sizeof longer, " %s\n", text);
 	assert_int_equal(judge(policy, longer), RDS_KEY_OK);
 	assert_int_equal(judge(policy, " \n"), RDS_KEY_ABSENT);
@@ -102,7 +108,9 @@ static void assert_signs(const struct rds_key_policy *policy, bool signs)
 	uint8_t signature[64] = {0};
 	static const uint8_t zeros[64];
 	assert_int_equal(rds_key_policy_signs(policy), signs);
-	assert_int_equal(rds_key_policy_sign(policy, rds_view_text("bytes"), signature), signs);
+	assert_int_equal(rds_key_policy_sign(policy, RDS_KEY_CURRENT, rds_view_text("bytes"),
+	                                     signature),
+	                 signs);
 	assert_int_equal(memcmp(signature, zeros, 64) != 0, signs);
 }
 

@@ -19,16 +19,20 @@ static struct rds_keypair *pair;
 static uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
 static unsigned signatures;
 
-static bool sign(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
+static bool sign(void *ctx, uint32_t held, struct rds_view bytes,
+                 uint8_t signature[RDS_SIGNATURE_BYTES])
 {
 	(void)ctx;
+	(void)held;
 	signatures++;
 	return rds_keypair_sign(pair, bytes, signature);
 }
 
-static bool sign_nothing(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
+static bool sign_nothing(void *ctx, uint32_t held, struct rds_view bytes,
+                         uint8_t signature[RDS_SIGNATURE_BYTES])
 {
 	(void)ctx;
+	(void)held;
 	(void)bytes;
 	(void)signature;
 	return false;
@@ -124,7 +128,7 @@ static void offer_is_the_known_one(void **state)
 	struct rds_offerer *offerer = known_offerer();
 	struct rds_view known = member_hex(vector, "offer", expected, sizeof expected);
 	for (uint64_t now_ms = 1; now_ms < HOUR_MS; now_ms += HOUR_MS / 10)
-		assert_views_equal(rds_offerer_offer(offerer, now_ms), known);
+		assert_views_equal(rds_offerer_offer(offerer, now_ms, RDS_KEY_CURRENT), known);
 	assert_int_equal(signatures, 1); // once for each key, not for each connection
 	rds_offerer_free(offerer);
 }
@@ -307,7 +311,7 @@ static void unseeded_offers_differ(void **state)
 	uint8_t out[256];
 	struct rds_offerer *one = rds_offerer_new(&hooks, NULL);
 	struct rds_offerer *other = rds_offerer_new(&hooks, NULL);
-	struct rds_view payload = answer(rds_offerer_offer(one, 1), key, out);
+	struct rds_view payload = answer(rds_offerer_offer(one, 1, RDS_KEY_CURRENT), key, out);
 	assert_refused(other, payload);
 	struct rds_channel *channel = rds_offerer_accept(one, 1, payload);
 	assert_non_null(channel);
@@ -333,11 +337,11 @@ static void key_is_renewed_every_hour(void **state)
 		uint64_t t = starts[i];
 		struct rds_offerer *offerer = known_offerer();
 		signatures = 0;
-		struct rds_view first = answer(rds_offerer_offer(offerer, t), key, bytes[0]);
+		struct rds_view first = answer(rds_offerer_offer(offerer, t, RDS_KEY_CURRENT), key, bytes[0]);
 		assert_true(opens(offerer, t + HOUR_MS - 1, first));
 		assert_int_equal(signatures, 0);
 		t += HOUR_MS;
-		struct rds_view second = answer(rds_offerer_offer(offerer, t), key, bytes[1]);
+		struct rds_view second = answer(rds_offerer_offer(offerer, t, RDS_KEY_CURRENT), key, bytes[1]);
 		assert_int_equal(signatures, 1);
 		assert_true(opens(offerer, t, second));
 		// The answer to an offer made just before still opens for 30 s.
@@ -358,8 +362,8 @@ static void nothing_to_sign_with_is_an_empty_offer(void **state)
 	(void)state;
 	static const struct rds_key_hooks silent = {.sign = sign_nothing};
 	struct rds_offerer *offerer = rds_offerer_new(&silent, NULL);
-	assert_int_equal(rds_offerer_offer(offerer, 1000).len, 0);
-	assert_int_equal(rds_offerer_offer(offerer, 1000 + 2 * HOUR_MS).len, 0);
+	assert_int_equal(rds_offerer_offer(offerer, 1000, RDS_KEY_CURRENT).len, 0);
+	assert_int_equal(rds_offerer_offer(offerer, 1000 + 2 * HOUR_MS, RDS_KEY_CURRENT).len, 0);
 	rds_offerer_free(offerer);
 }
 

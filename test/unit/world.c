@@ -79,13 +79,20 @@ static int on_store(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 	return 0;
 }
 
-static enum rds_key_verdict on_check(void *ctx, struct rds_view licence_key)
+static enum rds_key_verdict on_check(void *ctx, struct rds_view licence_key,
+                                     const struct rds_addr *from, uint32_t *held)
 {
 	const struct world *world = ctx;
+	assert_non_null(from);
+	*held = RDS_KEY_CURRENT;
 	if (world->key == NULL)
 		return RDS_KEY_OK;
 	if (licence_key.len == 0)
 		return RDS_KEY_ABSENT;
+	if (world->old_key != NULL && rds_view_equal(licence_key, rds_view_text(world->old_key))) {
+		*held = WORLD_OLD_KEY;
+		return world->old_key_refused ? RDS_KEY_RETIRED : RDS_KEY_OK;
+	}
 	return rds_view_equal(licence_key, rds_view_text(world->key)) ? RDS_KEY_OK : RDS_KEY_WRONG;
 }
 
@@ -102,17 +109,19 @@ static void on_refused(void *ctx, enum rds_key_verdict verdict, struct rds_view 
 	               (const char *)id.data);
 }
 
-static void sign(struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
+static void sign(uint32_t held, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
 {
 	memset(signature, 0x5a, RDS_SIGNATURE_BYTES);
 	uint64_t hash = rds_hash(&testing_seed, bytes.data, bytes.len);
 	memcpy(signature, &hash, sizeof hash);
+	memcpy(signature + sizeof hash, &held, sizeof held);
 }
 
-static bool on_sign(void *ctx, struct rds_view bytes, uint8_t signature[RDS_SIGNATURE_BYTES])
+static bool on_sign(void *ctx, uint32_t held, struct rds_view bytes,
+                    uint8_t signature[RDS_SIGNATURE_BYTES])
 {
 	const struct world *world = ctx;
-	sign(bytes, signature);
+	sign(held, bytes, signature);
 	return !world->cannot_sign;
 }
 
@@ -400,7 +409,7 @@ void world_is_addr(struct rds_view bytes, const struct rds_addr *addr, const cha
 	_fail(file, line);
 }
 
-size_t signed_id_pk(const char *id, const char *pk, uint8_t out[512])
+size_t signed_id_pk_by(uint32_t held, const char *id, const char *pk, uint8_t out[512])
 {
 	uint8_t *at = out + RDS_SIGNATURE_BYTES;
 	size_t id_len = strlen(id);
@@ -414,6 +423,11 @@ size_t signed_id_pk(const char *id, const char *pk, uint8_t out[512])
 	*at++ = (uint8_t)pk_len;
 	memcpy(at, pk, pk_len);
 	size_t len = id_len + pk_len + 4;
-	sign(rds_view_of(out + RDS_SIGNATURE_BYTES, len), out);
+	sign(held, rds_view_of(out + RDS_SIGNATURE_BYTES, len), out);
 	return RDS_SIGNATURE_BYTES + len;
+}
+
+size_t signed_id_pk(const char *id, const char *pk, uint8_t out[512])
+{
+	return signed_id_pk_by(RDS_KEY_CURRENT, id, pk, out);
 }

@@ -43,7 +43,9 @@ struct world {
 	uint64_t gone; // a connection that is gone when it is to be kept; 0: none
 	unsigned kept; // how often one was to be kept, and the last one
 	uint64_t kept_conn;
-	const char *key; // NULL: none enforced
+	const char *key;     // NULL: none enforced
+	const char *old_key; // beside it; NULL: none
+	bool old_key_refused;
 	bool cannot_sign;
 	unsigned refused; // how often a key was refused, and the last one
 	enum rds_key_verdict verdict;
@@ -154,8 +156,10 @@ struct rds_view mangled(const struct rds_addr *addr, uint32_t clock_us, uint8_t 
 #define assert_is_addr(view, addr) world_is_addr((view), (addr), __FILE__, __LINE__)
 void world_is_addr(struct rds_view bytes, const struct rds_addr *addr, const char *file, int line);
 
-// What the host signs with: a signature that shows what it was made of, then the bytes. For the
-// IdPk of id and pk, spelt out byte by byte. Returns the length.
+// What the host signs with: a signature that shows what it was made of and by which key, then the
+// bytes. For the IdPk of id and pk, spelt out byte by byte. Returns the length.
+#define WORLD_OLD_KEY 7U // what the host calls old_key
+size_t signed_id_pk_by(uint32_t held, const char *id, const char *pk, uint8_t out[512]);
 size_t signed_id_pk(const char *id, const char *pk, uint8_t out[512]);
 
 #endif
