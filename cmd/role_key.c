@@ -107,19 +107,12 @@ void role_key_log(const struct role *role)
 	                       rds_key_policy_enforced(role->key) != NULL ? "yes" : "no"));
 }
 
-// The keys that an offer may be signed with now, the first being the current one. Their number
-// changes with time: a key whose grace ends is offered no more.
-static size_t signers(const struct role *role, uint32_t handles[RDS_OFFERED_KEYS])
-{
-	return rds_key_policy_signers(role->key, (int64_t)time(NULL), handles);
-}
-
 static struct rds_view offer(void *ctx, uint64_t now_ms, const struct rds_ip *from, uint32_t *key)
 {
 	struct role *role = ctx;
-	uint32_t handles[RDS_OFFERED_KEYS];
-	size_t n = signers(role, handles);
-	*key = n == 0 ? RDS_KEY_CURRENT : rds_key_choice_next(role->key_choice, from, handles, n);
+	*key = role->n_offered == 0 ? RDS_KEY_CURRENT
+	                            : rds_key_choice_next(role->key_choice, from, role->offered,
+	                                                  role->n_offered);
 	return rds_offerer_offer(role->offerer, now_ms, *key);
 }
 
@@ -133,17 +126,25 @@ static struct rds_channel *accept_answer(void *ctx, uint64_t now_ms, const struc
 	return channel;
 }
 
-static void ignored(void *ctx, const struct rds_ip *from)
+static void refused_offer(void *ctx, const struct rds_ip *from, uint32_t key)
 {
 	struct role *role = ctx;
-	rds_key_choice_ignored(role->key_choice, from);
+	rds_key_choice_refused(role->key_choice, from, key);
 }
 
+// The keys that offers are signed with change with the files, and with time: one whose grace ends
+// is offered no more.
 static void set_offered_keys(struct role *role)
 {
 	uint32_t handles[RDS_OFFERED_KEYS];
-	if (role->offerer != NULL)
-		rds_offerer_set_keys(role->offerer, handles, signers(role, handles));
+	if (role->offerer == NULL)
+		return;
+	size_t n = rds_key_policy_signers(role->key, (int64_t)time(NULL), handles);
+	if (n == role->n_offered && memcmp(handles, role->offered, n * sizeof *handles) == 0)
+		return;
+	memcpy(role->offered, handles, n * sizeof *handles);
+	role->n_offered = n;
+	rds_offerer_set_keys(role->offerer, handles, n);
 }
 
 const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_secure_hooks *hooks)
@@ -164,7 +165,7 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 	*hooks = (struct rds_secure_hooks){.ctx = role,
 	                                   .offer = offer,
 	                                   .accept = accept_answer,
-	                                   .ignored = ignored,
+	                                   .refused = refused_offer,
 	                                   .open = rds_channel_open,
 	                                   .seal = rds_channel_seal,
 	                                   .free = rds_channel_free};
@@ -216,6 +217,7 @@ static void on_watch(void *ctx)
 	struct role *role = ctx;
 	if (rds_key_policy_is_stale(role->key))
 		role_key_reload(role);
+	set_offered_keys(role);
 	if (rds_loop_now_ms(role->loop) - role->key_use_saved_ms >= SAVE_EVERY_MS)
 		role_key_use_save(role);
 }

@@ -6,15 +6,11 @@
 
 #include <stdlib.h>
 
-#define IGNORED_MOST 3
-
 // One source; those whose hashes fall together push each other out, which costs a client a retry.
 struct slot {
 	uint32_t tag;     // of the source's hash; 0: free
-	uint32_t opened;  // the key with which an exchange has opened; 0: none
-	uint32_t offered; // the last one; 0: none
-	uint8_t ignored;  // times in a row
-	bool unanswered;  // the last offer
+	uint32_t key;     // to be offered; 0: the first
+	bool refused;     // it was, so the next one is due
 };
 
 struct rds_key_choice {
@@ -60,31 +56,27 @@ uint32_t rds_key_choice_next(struct rds_key_choice *choice, const struct rds_ip 
 	if (n == 1)
 		return keys[0];
 	struct slot *slot = slot_of(choice, from);
-	if (index_of(slot->opened, keys, n) < n)
-		return slot->opened;
-	size_t last = index_of(slot->offered, keys, n);
-	slot->offered = last == n          ? keys[0]
-	                : slot->unanswered ? keys[(last + 1) % n]
-	                                   : slot->offered;
-	slot->unanswered = true;
-	return slot->offered;
+	size_t at = index_of(slot->key, keys, n);
+	if (at == n)
+		at = 0;
+	else if (slot->refused)
+		at = (at + 1) % n;
+	slot->key = keys[at];
+	slot->refused = false;
+	return slot->key;
 }
 
 void rds_key_choice_opened(struct rds_key_choice *choice, const struct rds_ip *from, uint32_t key)
 {
 	struct slot *slot = slot_of(choice, from);
-	slot->opened = key;
-	slot->offered = key;
-	slot->ignored = 0;
-	slot->unanswered = false;
+	slot->key = key;
+	slot->refused = false;
 }
 
-void rds_key_choice_ignored(struct rds_key_choice *choice, const struct rds_ip *from)
+void rds_key_choice_refused(struct rds_key_choice *choice, const struct rds_ip *from, uint32_t key)
 {
 	struct slot *slot = slot_of(choice, from);
-	if (slot->opened == 0 || ++slot->ignored < IGNORED_MOST)
-		return;
-	slot->opened = 0;
-	slot->ignored = 0;
-	slot->unanswered = true;
+	// Else another one is due already.
+	if (slot->key == key)
+		slot->refused = true;
 }

@@ -14,16 +14,15 @@ struct rds_key_choice *rds_key_choice_new(const struct rds_seed *seed);
 void rds_key_choice_free(struct rds_key_choice *choice);
 
 // The key to be offered now, one of the n (at least one) that there are, the current one first: the
-// one with which an exchange from there has opened; else another one after each that was left
-// unanswered.
+// one with which an exchange from there opened last; after one that was refused, the next.
 uint32_t rds_key_choice_next(struct rds_key_choice *choice, const struct rds_ip *from,
                              const uint32_t *keys, size_t n);
 
 // An exchange with this key has opened.
 void rds_key_choice_opened(struct rds_key_choice *choice, const struct rds_ip *from, uint32_t key);
 
-// A connection was closed on the offer without a word, as by a client that holds another key. Some
-// probes do so, too: what has opened before is forgotten after several times in a row.
-void rds_key_choice_ignored(struct rds_key_choice *choice, const struct rds_ip *from);
+// A client there has read the offer of this key and left, as one that holds another key does. One
+// that went on plainly, or never read it, says nothing about its key.
+void rds_key_choice_refused(struct rds_key_choice *choice, const struct rds_ip *from, uint32_t key);
 
 #endif

@@ -35,9 +35,13 @@
 // Keys whose use is counted: the retired ones, the current and the next, and some to spare.
 #define RDS_KEYS_USED 40
 
-// Sources whose key is remembered while several are accepted: 16 bytes each. A fleet of 100,000
-// behind as many addresses finds its way by retrying; those that stay connected need not.
-#define RDS_KEY_CHOICES 65536
+// Keys with which the secure channel is offered, where several are accepted: the current one, the
+// next and those that were retired last. A client that holds another one can't secure.
+#define RDS_OFFERED_KEYS 8
+
+// Sources whose key is remembered while several are accepted: 12 bytes each, 3 MiB at most. Of
+// 100,000 secured clients at as many addresses some two thirds keep a place; the others retry.
+#define RDS_KEY_CHOICES 262144
 
 // Connections that wait for another client's answer: some 200 bytes each.
 #define RDS_WAITS        20000

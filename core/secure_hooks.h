@@ -25,8 +25,8 @@ struct rds_secure_hooks {
 	// Takes the client's answer to an offer. NULL: it doesn't open.
 	struct rds_channel *(*accept)(void *ctx, uint64_t now_ms, const struct rds_ip *from,
 	                              uint32_t key, struct rds_view payload);
-	// The client has closed on the offer without a word.
-	void (*ignored)(void *ctx, const struct rds_ip *from);
+	// The client has read the offer that this key signed, and left without a word.
+	void (*refused)(void *ctx, const struct rds_ip *from, uint32_t key);
 	// The next payload in, to plain (sealed.len - RDS_SEAL_BYTES); false: not from that client.
 	bool (*open)(struct rds_channel *channel, struct rds_view sealed, uint8_t *plain);
 	// The next payload out, to sealed (plain.len + RDS_SEAL_BYTES).

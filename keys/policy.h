@@ -6,6 +6,7 @@
 #define RDS_KEYS_POLICY_H
 
 #include "core/key_hooks.h"
+#include "core/limits.h"
 #include "keys/datadir.h"
 #include "keys/keypair.h"
 #include "keys/keyring.h"
@@ -66,7 +67,6 @@ const char *rds_key_policy_text(const struct rds_key_policy *policy, uint32_t he
 
 // The handles of the keys that are accepted at now and can sign, the current one first. Returns how
 // many, at most RDS_OFFERED_KEYS.
-#define RDS_OFFERED_KEYS 8
 size_t rds_key_policy_signers(const struct rds_key_policy *policy, int64_t now,
                               uint32_t handles[RDS_OFFERED_KEYS]);
 

@@ -28,7 +28,7 @@ struct rds_offerer {
 	struct box_key before; // for answers to offers made just before the change
 	uint64_t since_ms;     // when `now` was made
 	bool has_before;
-	struct offer offers[RDS_OFFERER_KEYS];
+	struct offer offers[RDS_OFFERED_KEYS];
 	size_t n_offers;
 };
 
@@ -63,7 +63,7 @@ static void write_offers(struct rds_offerer *offerer)
 
 void rds_offerer_set_keys(struct rds_offerer *offerer, const uint32_t *handles, size_t n)
 {
-	offerer->n_offers = n < RDS_OFFERER_KEYS ? n : RDS_OFFERER_KEYS;
+	offerer->n_offers = n < RDS_OFFERED_KEYS ? n : RDS_OFFERED_KEYS;
 	for (size_t i = 0; i < offerer->n_offers; i++)
 		offerer->offers[i].key = handles[i];
 	write_offers(offerer);

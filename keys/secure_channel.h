@@ -9,15 +9,13 @@
 
 struct rds_offerer;
 
-// Server keys with which an offer may be signed.
-#define RDS_OFFERER_KEYS 8
-
 // A box key of its own at once, and a new one each hour. sign is called once for each, by each of
 // the server's keys that are set. seed: the first box secret, for tests; NULL: random.
 struct rds_offerer *rds_offerer_new(const struct rds_key_hooks *keys, const uint8_t seed[32]);
 void rds_offerer_free(struct rds_offerer *offerer);
 
-// The server's keys to sign with, by their handles; at first it is the current one alone.
+// The server's keys to sign with, by their handles, at most RDS_OFFERED_KEYS; at first it is the
+// current one alone.
 void rds_offerer_set_keys(struct rds_offerer *offerer, const uint32_t *handles, size_t n);
 
 // The offer signed with that key, or with the first where it isn't set; empty where nothing can be

@@ -131,9 +131,10 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 	struct rds_id_service *service = ctx;
 	uint64_t id = rds_stream_id(stream);
 	rds_rendezvous_closed(service->rules, id);
-	if (service->offers && rds_stream_mark(stream) == RDS_DOOR_MAIN &&
-	    rds_stream_payloads(stream) == 0)
-		service->secure.ignored(service->secure.ctx, &rds_stream_remote(stream)->ip);
+	if (rds_stream_offered(stream) != RDS_KEY_CURRENT && rds_stream_payloads(stream) == 0 &&
+	    why == RDS_WHY_EOF && rds_stream_was_taken(stream))
+		service->secure.refused(service->secure.ctx, &rds_stream_remote(stream)->ip,
+		                        rds_stream_offered(stream));
 	// What ended by a rule was counted by it.
 	if (why == RDS_WHY_TOO_LONG || why == RDS_WHY_SLOW_READER || why == RDS_WHY_IDLE ||
 	    why == RDS_WHY_RESET || why == RDS_WHY_NO_HEARTBEAT)
@@ -176,14 +177,31 @@ static void set_client(struct rds_id_service *service, struct rds_stream *stream
 	rds_stream_close(stream, RDS_WHY_CONNS_FULL);
 }
 
+static void send_offer(struct rds_id_service *service, struct rds_stream *stream)
+{
+	uint32_t key = RDS_KEY_CURRENT;
+	if (!service->offers || rds_stream_mark(stream) != RDS_DOOR_MAIN)
+		return;
+	struct rds_view offer =
+	        service->secure.offer(service->secure.ctx, rds_loop_now_ms(service->loop),
+	                              &rds_stream_remote(stream)->ip, &key);
+	if (offer.len == 0)
+		return;
+	rds_stream_set_offered(stream, key);
+	rds_stream_send(stream, offer);
+}
+
 static void on_proxied(void *ctx, struct rds_stream *stream, bool known,
                        const struct rds_addr *client)
 {
 	struct rds_id_service *service = ctx;
-	if (!rds_proxies_trust(&service->proxies, &rds_stream_remote(stream)->ip))
+	if (!rds_proxies_trust(&service->proxies, &rds_stream_remote(stream)->ip)) {
 		rds_rendezvous_count(service->rules, RDS_WHY_PROXY_UNTRUSTED);
-	else if (known)
+		return;
+	}
+	if (known)
 		set_client(service, stream, client);
+	send_offer(service, stream);
 }
 
 static bool is_for_relay(const struct rds_ws_request *request)
@@ -230,16 +248,6 @@ static bool is_for_console(const struct listener *listener, const struct rds_ip 
 	       !listener->proxy_header && rds_ip_is_loopback(ip);
 }
 
-static void send_offer(struct rds_id_service *service, struct rds_stream *stream)
-{
-	uint32_t key = RDS_KEY_CURRENT;
-	struct rds_view offer =
-	        service->secure.offer(service->secure.ctx, rds_loop_now_ms(service->loop),
-	                              &rds_stream_remote(stream)->ip, &key);
-	rds_stream_set_offered(stream, key);
-	rds_stream_send(stream, offer);
-}
-
 static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
@@ -261,12 +269,14 @@ static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
 		return;
 	}
 	rds_stream_set_mark(stream, (int)listener->door);
+	bool proxied = listener->proxy_header && rds_proxies_trust(&service->proxies, &remote->ip);
 	if (listener->proxy_header)
-		rds_stream_expect_proxy(stream, rds_proxies_trust(&service->proxies, &remote->ip));
+		rds_stream_expect_proxy(stream, proxied);
 	if (listener->door == RDS_DOOR_WEBSOCKET)
 		rds_stream_expect_websocket(stream, listener->sha1);
 	rds_table_insert(&service->streams_by_id, hash_id(service, rds_stream_id(stream)), stream);
-	if (listener->door == RDS_DOOR_MAIN && service->offers)
+	// Which key is offered depends on the client, whom a proxy is yet to name.
+	if (!proxied)
 		send_offer(service, stream);
 }
 

@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -309,6 +311,12 @@ void rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec)
 uint64_t rds_stream_payloads(const struct rds_stream *stream)
 {
 	return stream->payloads;
+}
+
+bool rds_stream_was_taken(const struct rds_stream *stream)
+{
+	int left = 0;
+	return stream->out.len == 0 && ioctl(stream->fd, SIOCOUTQ, &left) == 0 && left == 0;
 }
 
 uint64_t rds_stream_id(const struct rds_stream *stream)

@@ -72,6 +72,10 @@ void rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec);
 // How many payloads have come, the current one included.
 uint64_t rds_stream_payloads(const struct rds_stream *stream);
 
+// Whether the other side's system has confirmed all that was sent. Where its program closed then,
+// and by no reset, it has read all of it.
+bool rds_stream_was_taken(const struct rds_stream *stream);
+
 // Closes and frees at once, without on_end and on_gone: for the end of the process.
 void rds_stream_free(struct rds_stream *stream);
 
