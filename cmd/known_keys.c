@@ -3,7 +3,7 @@
 
 #include "cmd/running.h"
 #include "core/alloc.h"
-#include "keys/keyfiles.h"
+#include "keys/rotate.h"
 
 #include <stdlib.h>
 
@@ -16,34 +16,43 @@ static void add(struct rds_known_keys *keys, char *text, enum rds_known_key_stat
 	        .text = text, .state = state, .until_sec = until_sec};
 }
 
-// The key of the server that runs, else that of the key files.
-static int current_key(const struct rds_datadir *dir, char **out, struct rds_error *err)
+static char *copy_of(const struct rds_keypair *pair)
 {
-	struct rds_keyfiles files;
-	*out = rds_running_key(dir);
-	if (*out != NULL)
-		return 0;
-	int rc = rds_keyfiles_load(dir, &files, err);
-	if (rc == -RDS_ENOENT)
-		return rds_fail(err, RDS_ENOENT,
-		                "%s: no key there yet: start the server, or run rdsrv keygen",
-		                rds_datadir_path(dir));
-	if (rc != 0)
-		return rc;
-	*out = rds_strdup(rds_keypair_public_text(files.pair));
-	rds_keypair_free(files.pair);
-	return 0;
+	return rds_strdup(rds_keypair_public_text(pair));
 }
 
+static void add_ring(struct rds_known_keys *keys, const struct rds_keyring *ring)
+{
+	if (ring->next != NULL)
+		add(keys, copy_of(ring->next), RDS_KNOWN_NEXT, 0);
+	for (size_t i = ring->n_retired; i-- > 0;)
+		add(keys, rds_strdup(ring->retired[i].public_text), RDS_KNOWN_RETIRED,
+		    ring->retired[i].accepted_until);
+}
+
+// A server that runs with a key of its own, given by -k, has that one; the files' keys count
+// otherwise.
 int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *out,
                         struct rds_error *err)
 {
-	char *current = NULL;
+	struct rds_keyfiles files;
+	struct rds_keyring ring;
+	char *running = rds_running_key(dir);
 	*out = (struct rds_known_keys){0};
-	int rc = current_key(dir, &current, err);
+	int rc = rds_keys_load(dir, &files, &ring, err);
+	if (running != NULL)
+		add(out, running, RDS_KNOWN_CURRENT, 0);
+	else if (rc == 0)
+		add(out, copy_of(files.pair), RDS_KNOWN_CURRENT, 0);
 	if (rc == 0)
-		add(out, current, RDS_KNOWN_CURRENT, 0);
-	return rc;
+		add_ring(out, &ring);
+	if (rc == -RDS_ENOENT)
+		(void)rds_fail(err, RDS_ENOENT,
+		               "%s: no key there yet: start the server, or run rdsrv keygen",
+		               rds_datadir_path(dir));
+	rds_keypair_free(files.pair);
+	rds_keyring_clear(&ring);
+	return running != NULL ? 0 : rc;
 }
 
 void rds_known_keys_free(struct rds_known_keys *keys)
