@@ -46,7 +46,7 @@ third_parties='event2/ net/
 openssl/ keys/|net/tls\.c
 sodium keys/
 wslay/ net/websocket\.c
-cJSON\.h conf/|cmd/|keys/keyring\.c|core/store_sqlite[_a-z]*\.[ch]
+cJSON\.h conf/|cmd/|keys/key(ring|_use)\.c|core/store_sqlite[_a-z]*\.[ch]
 qrencode\.h conf/
 sqlite3\.h core/store_sqlite[_a-z]*\.[ch]
 pb[_.a-z]*h core/
