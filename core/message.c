@@ -4,6 +4,7 @@
 #include "core/error.h"
 
 #include <assert.h>
+#include <pb_common.h>
 #include <pb_decode.h>
 #include <pb_encode.h>
 
@@ -39,9 +40,11 @@ int rds_message_decode(struct rds_view payload, rds_message *msg)
 	int rc = check_fields(payload);
 	if (rc != 0)
 		return rc;
+	// All defaults are zeros: nanopb would set them one member after the other, which takes
+	// longer than the decoding.
 	*msg = (rds_message)rds_RendezvousMessage_init_zero;
 	pb_istream_t in = pb_istream_from_buffer(payload.data, payload.len);
-	if (!pb_decode(&in, rds_RendezvousMessage_fields, msg))
+	if (!pb_decode_ex(&in, rds_RendezvousMessage_fields, msg, PB_DECODE_NOINIT))
 		return -RDS_EPARSE;
 	return msg->which_member != 0 ? 0 : -RDS_EKIND;
 }
@@ -58,7 +61,14 @@ uint32_t rds_message_peek(struct rds_view payload)
 long rds_message_encode(const rds_message *msg, uint8_t *out, size_t cap)
 {
 	pb_ostream_t stream = pb_ostream_from_buffer(out, cap);
-	if (!pb_encode(&stream, rds_RendezvousMessage_fields, msg))
+	pb_field_iter_t at;
+	// The one member that is set, without a look at each that could be.
+	if (msg->which_member == 0 ||
+	    !pb_field_iter_begin_const(&at, rds_RendezvousMessage_fields, msg) ||
+	    !pb_field_iter_find(&at, msg->which_member))
+		return 0;
+	if (!pb_encode_tag_for_field(&stream, &at) ||
+	    !pb_encode_submessage(&stream, at.submsg_desc, at.pData))
 		return -RDS_ETOOBIG;
 	return (long)stream.bytes_written;
 }

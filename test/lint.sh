@@ -85,7 +85,7 @@ check_third_parties()
 # --- core is given times and bytes, and acts through callbacks
 
 core_may_include='assert|ctype|errno|inttypes|limits|stdarg|stdbool|stddef|stdint|stdio|stdlib'
-core_may_include="$core_may_include|string|strings|arpa/inet|netinet/in|pb|pb_decode|pb_encode"
+core_may_include="$core_may_include|string|strings|arpa/inet|netinet/in|pb|pb_common|pb_decode|pb_encode"
 # struct tm and gmtime_r, which formats a time that it is given.
 core_may_include="$core_may_include|time"
 
