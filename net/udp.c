@@ -35,12 +35,15 @@ struct control_space {
 	_Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
+// Datagrams that lie a power of two apart would all fall on the same few lines of the CPU's cache.
+#define STRIDE (RDS_DATAGRAM_MAX_BYTES + 64)
+
 struct batch {
 	struct mmsghdr headers[BATCH];
 	struct iovec vectors[BATCH];
 	struct sockaddr_storage addrs[BATCH];
 	struct control_space controls[BATCH];
-	uint8_t bytes[BATCH][RDS_DATAGRAM_MAX_BYTES];
+	uint8_t bytes[BATCH][STRIDE];
 };
 
 struct rds_udp {
@@ -132,10 +135,12 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 		flush(udp);
 }
 
-// Says to the kernel from which local address a datagram leaves.
-static void set_source(struct msghdr *header, struct control_space *space, bool six,
+// Says to the kernel from which local address a datagram leaves. IPv4 has its own form on IPv6
+// sockets too: it is short enough for the kernel to take it without an allocation.
+static void set_source(struct msghdr *header, struct control_space *space,
                        const struct local *local)
 {
+	bool six = !rds_ip_is_v4(&local->ip);
 	header->msg_control = space->bytes;
 	header->msg_controllen = six ? CMSG_SPACE(sizeof(struct in6_pktinfo))
 	                             : CMSG_SPACE(sizeof(struct in_pktinfo));
@@ -183,7 +188,7 @@ void rds_udp_send(struct rds_udp *udp, const struct rds_path *to, struct rds_vie
 	                    .msg_namelen = rds_sockaddr_set(&batch->addrs[i], &to->remote, out->six,
 	                                                    local->interface)}};
 	if (!rds_ip_is_none(&local->ip))
-		set_source(&batch->headers[i].msg_hdr, &batch->controls[i], out->six, local);
+		set_source(&batch->headers[i].msg_hdr, &batch->controls[i], local);
 	if (i == 0)
 		event_active(udp->flush, EV_TIMEOUT, 0);
 }
@@ -217,7 +222,7 @@ static int receive(struct udp_socket *in)
 	struct batch *batch = &in->udp->in;
 	for (size_t i = 0; i < BATCH; i++) {
 		batch->vectors[i] = (struct iovec){.iov_base = batch->bytes[i],
-		                                   .iov_len = sizeof batch->bytes[i]};
+		                                   .iov_len = RDS_DATAGRAM_MAX_BYTES};
 		batch->headers[i] = (struct mmsghdr){
 		        .msg_hdr = {.msg_iov = &batch->vectors[i],
 		                    .msg_iovlen = 1,
