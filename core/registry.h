@@ -16,20 +16,24 @@ struct rds_path {
 	uint16_t local;
 };
 
-// One id. Some 100 bytes and its texts; a million of them have to fit.
+// Times and connections that a peer remembers have 48 bits: thousands of years, and as many
+// connections.
+#define RDS_48_BITS 0xffffffffffffU
+
+// One id: 72 bytes and its texts; a million of them have to fit.
 struct rds_peer {
-	uint64_t seen_ms;         // last sign of life; 0: none since the start
+	uint32_t tries_ms[3];     // when the last tries to register it were (low 32 bits), 0: none
 	struct rds_ip ip_on_file; // none: not known
 	struct rds_path path;     // valid if seen_ms != 0 or conn != 0
-	uint16_t seen_day;        // the last day it was here, counted from 1970-01-01; 0: not known
-	uint16_t version;         // of its client: a number of rds_versions
-	uint64_t conn;            // the connection that it is registered at; 0: by datagrams
-	uint32_t tries_ms[3];     // when the last tries to register it were (low 32 bits), 0: none
-	uint16_t stores_pending;  // registrations of it on their way to the disk
-	uint16_t uuid_len;
-	uint16_t pk_len;
+	uint64_t seen_ms : 48;    // last sign of life; 0: none since the start
+	uint64_t uuid_len : 16;
+	uint64_t conn : 48; // the connection that it is registered at; 0: by datagrams
+	uint64_t pk_len : 16;
+	uint16_t seen_day; // the last day it was here, counted from 1970-01-01; 0: not known
+	uint16_t version;  // of its client: a number of rds_versions
+	uint16_t stores_pending; // registrations of it on their way to the disk
 	uint8_t id_len;
-	enum rds_peer_state state : 8;
+	enum rds_peer_state state : 2;
 	bool on_file : 1;  // its row is safely on disk; false only while the first store is pending
 	bool away : 1;     // has left since it was last seen
 	bool renaming : 1; // its id, or the change to it, is on its way to the disk

@@ -18,7 +18,7 @@ void rds_rendezvous_set_day(struct rds_rendezvous *rules, uint16_t day)
 
 void rendezvous_seen(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms)
 {
-	peer->seen_ms = now_ms;
+	peer->seen_ms = now_ms & RDS_48_BITS;
 	if (peer->seen_day == rules->day || rules->day == 0)
 		return;
 	peer->seen_day = rules->day;

@@ -61,7 +61,7 @@ static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
 		return;
 	}
 	rendezvous_unregister_conn(rules, from->conn);
-	peer->conn = from->conn;
+	peer->conn = from->conn & RDS_48_BITS;
 	peer->away = false;
 	rds_table_insert(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
 }
