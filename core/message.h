@@ -6,6 +6,14 @@
 #include "core/view.h"
 #include "rendezvous.pb.h"
 
+// For large variables on hot paths that are written before they are read: no zeros first, which the
+// compiler's hardening would put there.
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define RDS_UNSET __attribute__((uninitialized))
+#else
+#define RDS_UNSET
+#endif
+
 // A decoded message, without allocation; which_member is one of rds_RendezvousMessage_*_tag.
 typedef rds_RendezvousMessage rds_message;
 

@@ -104,7 +104,7 @@ void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
 		rendezvous_heartbeat(rules, now_ms, from->conn); // section 2
 		return;
 	}
-	rds_message msg;
+	RDS_UNSET rds_message msg;
 	int rc = rds_message_decode(payload, &msg);
 	if (rc != 0) {
 		reject(rules, &in, rc == -RDS_EKIND ? RDS_WHY_UNKNOWN_MESSAGE : RDS_WHY_MALFORMED);
@@ -145,7 +145,7 @@ void rendezvous_send(struct rds_rendezvous *rules, const struct rds_source *to,
 void rendezvous_reply(struct rds_rendezvous *rules, const struct rds_source *to,
                       const rds_message *msg)
 {
-	uint8_t bytes[RDS_MESSAGE_MAX_BYTES];
+	RDS_UNSET uint8_t bytes[RDS_MESSAGE_MAX_BYTES];
 	long len = rds_message_encode(msg, bytes, sizeof bytes);
 	if (len < 0)
 		abort(); // every field that we set is bounded below the buffer
