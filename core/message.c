@@ -58,6 +58,16 @@ uint32_t rds_message_peek(struct rds_view payload)
 	return pb_decode_tag(&in, &type, &tag, &eof) && type == PB_WT_STRING ? tag : 0;
 }
 
+struct rds_view rds_message_peek_id(struct rds_view payload)
+{
+	const uint8_t *b = payload.data;
+	// Two tags, each before a length of one byte.
+	bool fits = payload.len >= 4 &&
+	            b[0] == (rds_RendezvousMessage_register_peer_tag << 3 | 2) &&
+	            b[2] == (rds_RegisterPeer_id_tag << 3 | 2) && payload.len - 4 >= b[3];
+	return fits ? rds_view_of(b + 4, b[3]) : rds_view_of(NULL, 0);
+}
+
 long rds_message_encode(const rds_message *msg, uint8_t *out, size_t cap)
 {
 	pb_ostream_t stream = pb_ostream_from_buffer(out, cap);

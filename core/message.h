@@ -26,6 +26,9 @@ int rds_message_decode(struct rds_view payload, rds_message *msg)
 // The number of the member that payload begins with, without a look at the rest; 0: none.
 uint32_t rds_message_peek(struct rds_view payload);
 
+// The id in a RegisterPeer that is written as clients do, without a look at the rest; else empty.
+struct rds_view rds_message_peek_id(struct rds_view payload);
+
 // Encodes msg. Returns the length, or -RDS_ETOOBIG if cap is too small.
 long rds_message_encode(const rds_message *msg, uint8_t *out, size_t cap)
         __attribute__((warn_unused_result));

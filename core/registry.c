@@ -34,6 +34,23 @@ struct rds_peer *rds_registry_find(const struct rds_registry *registry, struct r
 	return rds_table_find(&registry->by_id, hash_id(registry, id), has_id, &id);
 }
 
+void rds_registry_prefetch(const struct rds_registry *registry, const struct rds_view *ids,
+                           size_t n)
+{
+	uint64_t hashes[RDS_REGISTRY_PREFETCH];
+	for (size_t i = 0; i < n; i++) {
+		hashes[i] = hash_id(registry, ids[i]);
+		rds_table_prefetch(&registry->by_id, hashes[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct rds_peer *peer = rds_table_guess(&registry->by_id, hashes[i]);
+		if (peer == NULL)
+			continue;
+		__builtin_prefetch(peer, 1);
+		__builtin_prefetch(peer->bytes, 1);
+	}
+}
+
 static uint8_t *append(uint8_t *to, struct rds_view bytes)
 {
 	if (bytes.len > 0)

@@ -71,6 +71,12 @@ void rds_registry_clear(struct rds_registry *registry);
 // The peer of that id, or NULL. Borrowed; valid until the registry changes.
 struct rds_peer *rds_registry_find(const struct rds_registry *registry, struct rds_view id);
 
+// These ids will be looked up next: has their peers fetched into the CPU's cache. At most
+// RDS_REGISTRY_PREFETCH of them.
+#define RDS_REGISTRY_PREFETCH 64
+void rds_registry_prefetch(const struct rds_registry *registry, const struct rds_view *ids,
+                           size_t n);
+
 // Adds a peer, which must not be there yet; copies. NULL if a part is over its bound.
 struct rds_peer *rds_registry_add(struct rds_registry *registry, struct rds_view id,
                                   struct rds_view uuid, struct rds_view pk);

@@ -122,6 +122,18 @@ void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
 	handle(rules, &in);
 }
 
+void rds_rendezvous_expect(const struct rds_rendezvous *rules, const struct rds_view *payloads,
+                           size_t n)
+{
+	struct rds_view ids[RDS_EXPECTED_MAX];
+	size_t n_ids = 0;
+	for (size_t i = 0; i < n; i++) {
+		ids[n_ids] = rds_message_peek_id(payloads[i]);
+		n_ids += ids[n_ids].len > 0;
+	}
+	rds_registry_prefetch(&rules->peers, ids, n_ids);
+}
+
 void rds_rendezvous_closed(struct rds_rendezvous *rules, uint64_t conn)
 {
 	const struct rds_wait *wait = rds_waits_of_conn(&rules->waits, conn);

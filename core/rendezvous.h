@@ -100,6 +100,12 @@ void rds_rendezvous_write_notes(struct rds_rendezvous *rules);
 void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
                             const struct rds_source *from, struct rds_view payload);
 
+// These payloads come next, at most RDS_EXPECTED_MAX of them. Only a hint: their peers are fetched
+// into the CPU's cache all at once, where each message would wait for its own.
+#define RDS_EXPECTED_MAX RDS_REGISTRY_PREFETCH
+void rds_rendezvous_expect(const struct rds_rendezvous *rules, const struct rds_view *payloads,
+                           size_t n);
+
 // A connection has ended, for whatever reason.
 void rds_rendezvous_closed(struct rds_rendezvous *rules, uint64_t conn);
 

@@ -78,6 +78,20 @@ void *rds_table_find(const struct rds_table *table, uint64_t hash, rds_table_mat
 	return NULL;
 }
 
+void rds_table_prefetch(const struct rds_table *table, uint64_t hash)
+{
+	if (table->size == 0)
+		return;
+	size_t i = hash & (table->size - 1);
+	__builtin_prefetch(&table->entries[i]);
+	__builtin_prefetch(&table->hashes[i]);
+}
+
+const void *rds_table_guess(const struct rds_table *table, uint64_t hash)
+{
+	return table->size == 0 ? NULL : table->entries[hash & (table->size - 1)];
+}
+
 static void place(struct rds_table *table, uint32_t hash, void *entry)
 {
 	size_t mask = table->size - 1;

@@ -31,6 +31,12 @@ void rds_table_clear(struct rds_table *table);
 void *rds_table_find(const struct rds_table *table, uint64_t hash, rds_table_match_fn match,
                      const void *key);
 
+// For lookups that come in batches, so that they don't wait for memory one after the other: has the
+// slot of hash fetched into the CPU's cache; then tells what is in it, most likely what will be
+// found (or NULL), so that it can be fetched too.
+void rds_table_prefetch(const struct rds_table *table, uint64_t hash);
+const void *rds_table_guess(const struct rds_table *table, uint64_t hash);
+
 // Adds entry; whether there is an equal one is the caller's business.
 void rds_table_insert(struct rds_table *table, uint64_t hash, void *entry);
 

@@ -11,6 +11,7 @@
 #include "net/stream.h"
 #include "net/udp.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 // A listening socket and the door it is.
@@ -77,11 +78,20 @@ static void issue(void *ctx, uint64_t now_ms, struct rds_view uuid)
 
 // What comes in.
 
+static_assert(RDS_UDP_BATCH <= RDS_EXPECTED_MAX, "a batch can be expected at once");
+
+static void on_batch(void *ctx, const struct rds_view *payloads, size_t n)
+{
+	struct rds_id_service *service = ctx;
+	service->batch_ms = rds_loop_now_ms(service->loop);
+	rds_rendezvous_expect(service->rules, payloads, n);
+}
+
 static void on_datagram(void *ctx, const struct rds_path *from, struct rds_view payload)
 {
 	struct rds_id_service *service = ctx;
 	struct rds_source source = {.door = RDS_DOOR_UDP, .path = *from};
-	rds_rendezvous_message(service->rules, rds_loop_now_ms(service->loop), &source, payload);
+	rds_rendezvous_message(service->rules, service->batch_ms, &source, payload);
 }
 
 static void on_dropped(void *ctx, enum rds_reason why)
@@ -294,8 +304,10 @@ struct rds_id_service *rds_id_service_new(struct rds_loop *loop,
 	                        .keep_conn = keep_conn,
 	                        .issue = issue,
 	                        .keys = *keys};
-	struct rds_udp_callbacks callbacks = {
-	        .ctx = service, .on_datagram = on_datagram, .on_dropped = on_dropped};
+	struct rds_udp_callbacks callbacks = {.ctx = service,
+	                                      .on_batch = on_batch,
+	                                      .on_datagram = on_datagram,
+	                                      .on_dropped = on_dropped};
 	id_service_store_hooks(&host);
 	service->loop = loop;
 	service->seed = config->seed;

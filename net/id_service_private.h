@@ -24,6 +24,7 @@ struct rds_id_service {
 	struct rds_waker *store_waker;
 	struct rds_timer *tick; // once a second
 	struct rds_udp *udp;
+	uint64_t batch_ms; // when the datagrams that are handed over now came
 	struct listener **listeners;
 	size_t n_listeners;
 	struct rds_table streams_by_id;

@@ -13,8 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BATCH 64
-
 struct udp_socket {
 	struct rds_udp *udp;
 	int fd;
@@ -39,11 +37,11 @@ struct control_space {
 #define STRIDE (RDS_DATAGRAM_MAX_BYTES + 64)
 
 struct batch {
-	struct mmsghdr headers[BATCH];
-	struct iovec vectors[BATCH];
-	struct sockaddr_storage addrs[BATCH];
-	struct control_space controls[BATCH];
-	uint8_t bytes[BATCH][STRIDE];
+	struct mmsghdr headers[RDS_UDP_BATCH];
+	struct iovec vectors[RDS_UDP_BATCH];
+	struct sockaddr_storage addrs[RDS_UDP_BATCH];
+	struct control_space controls[RDS_UDP_BATCH];
+	uint8_t bytes[RDS_UDP_BATCH][STRIDE];
 };
 
 struct rds_udp {
@@ -54,6 +52,7 @@ struct rds_udp {
 	struct local *locals;
 	size_t n_locals;
 	struct rds_table locals_by_key;
+	size_t last_local; // index of the one that was asked for last: most likely the next, too
 	struct event *flush;
 	struct batch in;
 	struct batch out;
@@ -84,10 +83,14 @@ static bool same_local(const void *entry, const void *key)
 // by which the kernel chooses the address.
 static uint16_t local_handle(struct rds_udp *udp, const struct local *wanted)
 {
+	if (udp->n_locals > 0 && same_local(&udp->locals[udp->last_local], wanted))
+		return udp->locals[udp->last_local].number;
 	uint64_t hash = hash_local(wanted);
 	const struct local *found = rds_table_find(&udp->locals_by_key, hash, same_local, wanted);
-	if (found != NULL)
+	if (found != NULL) {
+		udp->last_local = found->number - 1U;
 		return found->number;
+	}
 	if (udp->n_locals >= RDS_LOCAL_ADDRS)
 		return (uint16_t)(wanted->socket + 1);
 	struct local *local = &udp->locals[udp->n_locals++];
@@ -173,7 +176,7 @@ void rds_udp_send(struct rds_udp *udp, const struct rds_path *to, struct rds_vie
 		dropped(udp, RDS_WHY_TOO_LONG);
 		return;
 	}
-	if (udp->n_out == BATCH || (udp->n_out > 0 && udp->out_socket != local->socket))
+	if (udp->n_out == RDS_UDP_BATCH || (udp->n_out > 0 && udp->out_socket != local->socket))
 		flush(udp);
 	const struct udp_socket *out = udp->sockets[local->socket];
 	struct batch *batch = &udp->out;
@@ -220,7 +223,7 @@ static uint16_t local_of(struct rds_udp *udp, uint16_t socket, struct msghdr *he
 static int receive(struct udp_socket *in)
 {
 	struct batch *batch = &in->udp->in;
-	for (size_t i = 0; i < BATCH; i++) {
+	for (size_t i = 0; i < RDS_UDP_BATCH; i++) {
 		batch->vectors[i] = (struct iovec){.iov_base = batch->bytes[i],
 		                                   .iov_len = RDS_DATAGRAM_MAX_BYTES};
 		batch->headers[i] = (struct mmsghdr){
@@ -232,7 +235,20 @@ static int receive(struct udp_socket *in)
 		                    .msg_controllen =
 		                            in->wildcard ? sizeof batch->controls[i] : 0}};
 	}
-	return recvmmsg(in->fd, batch->headers, BATCH, 0, NULL);
+	return recvmmsg(in->fd, batch->headers, RDS_UDP_BATCH, 0, NULL);
+}
+
+static void take(struct rds_udp *udp, uint16_t number, size_t i, struct rds_view payload)
+{
+	struct msghdr *header = &udp->in.headers[i].msg_hdr;
+	struct rds_path from = {0};
+	if ((header->msg_flags & MSG_TRUNC) != 0) {
+		dropped(udp, RDS_WHY_TOO_LONG);
+		return;
+	}
+	rds_sockaddr_get(&udp->in.addrs[i], &from.remote);
+	from.local = local_of(udp, number, header, &from.remote.ip);
+	udp->callbacks.on_datagram(udp->callbacks.ctx, &from, payload);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -241,23 +257,18 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct udp_socket *in = arg;
 	struct rds_udp *udp = in->udp;
+	struct rds_view payloads[RDS_UDP_BATCH];
 	uint16_t number = 0;
 	while (udp->sockets[number] != in)
 		number++;
 	int n = receive(in);
-	for (int i = 0; i < n; i++) {
-		struct msghdr *header = &udp->in.headers[i].msg_hdr;
-		struct rds_path from = {0};
-		if ((header->msg_flags & MSG_TRUNC) != 0) {
-			dropped(udp, RDS_WHY_TOO_LONG);
-			continue;
-		}
-		rds_sockaddr_get(&udp->in.addrs[i], &from.remote);
-		from.local = local_of(udp, number, header, &from.remote.ip);
-		udp->callbacks.on_datagram(
-		        udp->callbacks.ctx, &from,
-		        rds_view_of(udp->in.bytes[i], udp->in.headers[i].msg_len));
-	}
+	if (n <= 0)
+		return;
+	for (int i = 0; i < n; i++)
+		payloads[i] = rds_view_of(udp->in.bytes[i], udp->in.headers[i].msg_len);
+	udp->callbacks.on_batch(udp->callbacks.ctx, payloads, (size_t)n);
+	for (int i = 0; i < n; i++)
+		take(udp, number, (size_t)i, payloads[i]);
 }
 
 struct rds_udp *rds_udp_new(struct rds_loop *loop, const struct rds_udp_callbacks *callbacks)

@@ -8,10 +8,15 @@
 #include "core/registry.h"
 #include "net/loop.h"
 
+// Datagrams that are taken, or sent, in one call.
+#define RDS_UDP_BATCH 64
+
 struct rds_udp;
 
 struct rds_udp_callbacks {
 	void *ctx;
+	// Before the datagrams of a batch, at most RDS_UDP_BATCH: what they hold.
+	void (*on_batch)(void *ctx, const struct rds_view *payloads, size_t n);
 	void (*on_datagram)(void *ctx, const struct rds_path *from, struct rds_view payload);
 	// A datagram was dropped: too long to come in, or could not go out.
 	void (*on_dropped)(void *ctx, enum rds_reason why);

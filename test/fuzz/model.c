@@ -382,8 +382,9 @@ void model_datagram(struct model *model, const struct rds_path *from, struct rds
 	model->asked_bytes = payload.len;
 	model->answers = 0;
 	note_said(model, payload);
-	rds_rendezvous_message(model->rules, model->now_ms, &source,
-	                       rds_view_of(copy, payload.len));
+	struct rds_view only = rds_view_of(copy, payload.len);
+	rds_rendezvous_expect(model->rules, &only, 1);
+	rds_rendezvous_message(model->rules, model->now_ms, &source, only);
 	free(copy);
 	check_tables(model);
 }

@@ -567,6 +567,28 @@ static void set_takes_what_fits(void **state)
 	assert_true(rds_set(&pk.pk, rds_view_of(NULL, 0)));
 }
 
+static void peeking_finds_the_id(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *hex;
+		const char *id; // NULL: none is seen
+	} known[] = {
+	        {"32050a03616263", "abc"}, {"32070a036162631003", "abc"}, {"", NULL},
+	        {"32050a", NULL},          {"32050a036162", NULL},        {"32020a00", NULL},
+	        {"7a050a03616263", NULL},  {"320710030a03616263", NULL},  {"32050aff616263", NULL},
+	};
+	uint8_t bytes[32];
+	for (size_t i = 0; i < COUNT(known); i++) {
+		struct rds_view id =
+		        rds_message_peek_id(from_hex(known[i].hex, bytes, sizeof bytes));
+		if (known[i].id == NULL)
+			assert_int_equal(id.len, 0);
+		else
+			assert_view_text(id, known[i].id);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,6 +608,7 @@ int main(void)
 	        cmocka_unit_test(lists_and_nested_ones_encode),
 	        cmocka_unit_test(id_pk_encodes_as_known),
 	        cmocka_unit_test(set_takes_what_fits),
+	        cmocka_unit_test(peeking_finds_the_id),
 	};
 	return cmocka_run_group_tests_name("message", tests, NULL, NULL);
 }

@@ -149,11 +149,44 @@ static void many_peers(void **state)
 	assert_int_equal(rds_registry_count(&registry), 0);
 }
 
-// A million of them have to fit: about 100 bytes and the texts.
+// A million of them have to fit: 68 bytes and the texts.
 static void a_peer_is_small(void **state)
 {
 	(void)state;
-	assert_true(offsetof(struct rds_peer, bytes) <= 104);
+	assert_true(offsetof(struct rds_peer, bytes) <= 68);
+}
+
+// Times and connections reach as far as they have to, and don't touch what lies beside them.
+static void a_peer_has_room_for_times(void **state)
+{
+	(void)state;
+	struct rds_registry registry;
+	rds_registry_init(&registry, &testing_seed);
+	struct rds_peer *peer = add(&registry, "ridge-042", "uuid-1", "pk-1");
+	peer->seen_ms = RDS_48_BITS;
+	peer->conn = RDS_48_BITS;
+	check(peer, "ridge-042", "uuid-1", "pk-1");
+	assert_true(peer->seen_ms == RDS_48_BITS && peer->conn == RDS_48_BITS);
+	rds_registry_clear(&registry);
+}
+
+// Only a hint: of known and unknown ids, and of none in an empty registry.
+static void prefetching_changes_nothing(void **state)
+{
+	(void)state;
+	struct rds_view ids[RDS_REGISTRY_PREFETCH];
+	struct rds_registry registry;
+	rds_registry_init(&registry, &testing_seed);
+	for (size_t i = 0; i < COUNT(ids); i++)
+		ids[i] = rds_view_text(i % 2 == 0 ? "ridge-042" : "crest-007");
+	rds_registry_prefetch(&registry, ids, COUNT(ids));
+	struct rds_peer *peer = add(&registry, "ridge-042", "uuid-1", "pk-1");
+	rds_registry_prefetch(&registry, ids, COUNT(ids));
+	rds_registry_prefetch(&registry, ids, 0);
+	check(peer, "ridge-042", "uuid-1", "pk-1");
+	assert_ptr_equal(find(&registry, "ridge-042"), peer);
+	assert_null(find(&registry, "crest-007"));
+	rds_registry_clear(&registry);
 }
 
 int main(void)
@@ -165,6 +198,8 @@ int main(void)
 	        cmocka_unit_test(key_is_replaced),
 	        cmocka_unit_test(many_peers),
 	        cmocka_unit_test(a_peer_is_small),
+	        cmocka_unit_test(a_peer_has_room_for_times),
+	        cmocka_unit_test(prefetching_changes_nothing),
 	};
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
 }

@@ -82,6 +82,25 @@ static void finds_by_match_and_removes_by_identity(void **state)
 	assert_int_equal(table.used, 0);
 }
 
+// What is at the place of a hash: mostly what has it, and never what isn't there.
+static void guesses_what_is_found(void **state)
+{
+	(void)state;
+	struct rds_table table;
+	int first = 7;
+	int second = 8;
+	rds_table_init(&table);
+	rds_table_prefetch(&table, 3);
+	assert_null(rds_table_guess(&table, 3));
+	rds_table_insert(&table, 3, &first);
+	rds_table_insert(&table, 3, &second);
+	rds_table_prefetch(&table, 3);
+	assert_ptr_equal(rds_table_guess(&table, 3), &first);
+	assert_ptr_equal(rds_table_guess(&table, 4), &second);
+	assert_null(rds_table_guess(&table, 5));
+	rds_table_clear(&table);
+}
+
 #define NUMBERS 3000
 
 static int numbers[NUMBERS];
@@ -181,6 +200,7 @@ int main(void)
 	        cmocka_unit_test(hash_depends_on_the_seed),
 	        cmocka_unit_test(empty_table_is_harmless),
 	        cmocka_unit_test(finds_by_match_and_removes_by_identity),
+	        cmocka_unit_test(guesses_what_is_found),
 	        cmocka_unit_test(agrees_with_an_array),
 	        cmocka_unit_test(agrees_where_runs_wrap),
 	};

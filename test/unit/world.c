@@ -321,6 +321,7 @@ struct rds_path path_of(const char *ip, uint16_t port)
 void datagram_bytes(struct world *world, const struct rds_path *from, struct rds_view payload)
 {
 	struct rds_source source = {.door = RDS_DOOR_UDP, .path = *from};
+	rds_rendezvous_expect(world->rules, &payload, 1);
 	rds_rendezvous_message(world->rules, world->now_ms, &source, payload);
 }
 
