@@ -32,6 +32,7 @@ struct rds_rendezvous {
 	struct rds_rotation rotation;
 	struct rds_counters counters;
 	struct rds_log_limit refusals;
+	struct rds_log_limit newcomers;
 };
 
 // One message on its way through the handlers.

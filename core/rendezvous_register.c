@@ -269,6 +269,22 @@ static struct rds_peer *set_pk(struct rds_rendezvous *rules, struct rds_peer *pe
 	return peer;
 }
 
+// Newcomers are worth a line each, but not one for each of a flood.
+static void log_registered(struct rds_rendezvous *rules, const struct rds_peer *peer,
+                           const struct rds_addr *from, bool is_new, uint64_t now_ms)
+{
+	enum rds_log_level level = is_new ? RDS_LOG_INFO : RDS_LOG_DEBUG;
+	uint64_t held_back = 0;
+	if (!rds_log_wants(level) ||
+	    (is_new && !rds_log_limit_pass(&rules->newcomers, now_ms, &held_back)))
+		return;
+	rds_log(level, is_new ? "peer registered" : "peer updated",
+	        rds_field_bytes("id", rds_peer_id(peer)), rds_field_addr("from", from),
+	        rds_field_text("state",
+	                       peer->state == RDS_PEER_APPROVED ? "approved" : "awaits approval"),
+	        rds_field_uint("not_logged_before", held_back));
+}
+
 // The row is on disk: what was registered holds from now on.
 static enum rds_reason apply(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms,
                              const struct rds_pending *pending)
@@ -279,11 +295,7 @@ static enum rds_reason apply(struct rds_rendezvous *rules, struct rds_peer *peer
 	peer->on_file = true;
 	if (peer->state == RDS_PEER_APPROVED)
 		register_here(rules, peer, &pending->from, now_ms);
-	rds_log(is_new ? RDS_LOG_INFO : RDS_LOG_DEBUG, is_new ? "peer registered" : "peer updated",
-	        rds_field_bytes("id", rds_peer_id(peer)),
-	        rds_field_addr("from", &pending->from.path.remote),
-	        rds_field_text("state",
-	                       peer->state == RDS_PEER_APPROVED ? "approved" : "awaits approval"));
+	log_registered(rules, peer, &pending->from.path.remote, is_new, now_ms);
 	return rendezvous_state_reason(peer->state);
 }
 

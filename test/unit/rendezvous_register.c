@@ -274,6 +274,29 @@ static void registrations_are_logged_without_secrets(void **state)
 	world_close(w);
 }
 
+// A flood of newcomers doesn't flood the log: the next line says how many had none.
+static void a_flood_is_logged_in_part(void **state)
+{
+	(void)state;
+	struct world *w = world_open(NULL);
+	struct rds_path b = path_of("203.0.113.7", 5000);
+	char id[] = "ridge-000";
+	log_capture(RDS_LOG_INFO);
+	for (int i = 0; i < RDS_LOG_BURST + 7; i++) {
+		id[7] = (char)('0' + i / 10);
+		id[8] = (char)('0' + i % 10);
+		registered(w, id, "uuid-1", "pk-1", &b);
+	}
+	assert_null(strstr(log_captured(), "ridge-010"));
+	w->now_ms += 1000;
+	registered(w, "crest-007", "uuid-1", "pk-1", &b);
+	assert_contains(log_captured(), "peer registered id=\"ridge-009\"");
+	assert_contains(log_captured(), "peer registered id=\"crest-007\"");
+	assert_contains(log_captured(), "not_logged_before=7");
+	log_release();
+	world_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +315,7 @@ int main(void)
 	        cmocka_unit_test(new_pk_is_stored_and_then_holds),
 	        cmocka_unit_test(several_ids_keep_apart),
 	        cmocka_unit_test(registrations_are_logged_without_secrets),
+	        cmocka_unit_test(a_flood_is_logged_in_part),
 	};
 	return cmocka_run_group_tests_name("rendezvous_register", tests, NULL, NULL);
 }
