@@ -266,7 +266,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	for (int i = 0; i < n; i++)
 		payloads[i] = rds_view_of(udp->in.bytes[i], udp->in.headers[i].msg_len);
-	udp->callbacks.on_batch(udp->callbacks.ctx, payloads, (size_t)n);
+	if (udp->callbacks.on_batch != NULL)
+		udp->callbacks.on_batch(udp->callbacks.ctx, payloads, (size_t)n);
 	for (int i = 0; i < n; i++)
 		take(udp, number, (size_t)i, payloads[i]);
 }

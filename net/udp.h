@@ -15,7 +15,8 @@ struct rds_udp;
 
 struct rds_udp_callbacks {
 	void *ctx;
-	// Before the datagrams of a batch, at most RDS_UDP_BATCH: what they hold.
+	// Before the datagrams of a batch, at most RDS_UDP_BATCH: what they hold. NULL: of no
+	// interest.
 	void (*on_batch)(void *ctx, const struct rds_view *payloads, size_t n);
 	void (*on_datagram)(void *ctx, const struct rds_path *from, struct rds_view payload);
 	// A datagram was dropped: too long to come in, or could not go out.

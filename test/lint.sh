@@ -143,6 +143,15 @@ check_headers_alone()
 	done
 }
 
+# Unlike the rest they are built by no test.
+check_benchmarks()
+{
+	eval "set -- $cpp_flags $warn_flags"
+	for file in test/bench/*.c; do
+		"$cc" "$@" -fsyntax-only "$file" || echo "$file: not clean under $cc"
+	done
+}
+
 # Each file's findings go to a file of their own, since several run at once.
 check_clang_tidy()
 {
@@ -255,8 +264,10 @@ check 'generated code and flags' setup
 if [ -n "${cpp_flags:-}" ]; then
 	cc=gcc
 	check 'headers alone, gcc' check_headers_alone
+	check 'benchmarks, gcc' check_benchmarks
 	cc=clang
 	check 'headers alone, clang' check_headers_alone
+	check 'benchmarks, clang' check_benchmarks
 	check 'cppcheck' check_cppcheck
 	check 'clang-tidy' check_clang_tidy
 fi
