@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Benchmarks: `make bench-id` measures the ID server against what it is compared with, `make
 # bench-fleet` keeps 22,500 peers online. test/bench/README.md says how, and what can be set.
+# `make bench-relay` measures the relay; ROUNDS=n (5) rounds, HBBR=/path adds an hbbr binary.
 
 BENCH_PROGRAMS := echo fleet peers_db punch_load sqlite_alone udp_load \
 	relay_bulk relay_connect relay_idle relay_messages
@@ -24,6 +25,9 @@ bench-id: $(BUILD)/rdsrv bench-build
 bench-fleet: $(BUILD)/rdsrv bench-build
 	$(Q)$(BENCH_RUN) test/bench/fleet.py $(if $(SECONDS_ONLINE),--seconds $(SECONDS_ONLINE))
 
+bench-relay: $(BUILD)/rdsrv $(BENCH_BINS)
+	$(Q)BUILD=$(BUILD) /usr/bin/python3 -B test/bench/relay.py
+
 -include $(wildcard $(BUILD)/test/bench/*.d)
-.PHONY: bench-build bench-id bench-fleet
+.PHONY: bench-build bench-id bench-fleet bench-relay
 .SECONDARY: $(BENCH_PROGRAMS:%=$(BUILD)/test/bench/%.o) $(BENCH_HELPERS)
