@@ -4,11 +4,9 @@
 #include "core/alloc.h"
 #include "core/limits.h"
 
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,25 +18,8 @@
 #define KEEPALIVE_INTERVAL_SEC 10
 #define KEEPALIVE_PROBES       3
 
-// Each session is looked at once in LOOKS seconds; a side that has acknowledged nothing for
-// SILENT_MS, least of all what was sent to it ANSWER_MS ago or before, is gone. So is one that took
-// nothing any more and has left PROBES of the kernel's questions unanswered whether it does again.
-#define LOOKS     15
-#define SILENT_MS 45000
-#define ANSWER_MS 5000
-#define PROBES    2
-
-// A side whose partner is gone may still talk. Closing its socket then, with bytes unread, would
-// destroy what is on its way to it: so it is looked at this often until all has arrived there,
-// and closed at the latest after LINGER_MS.
-#define LINGER_LOOK_MS 200
-#define LINGER_MS      10000
-
 // How often those are looked at that wait for something which no event tells.
 #define WATCH_MS 20
-
-// Bytes stay in a pipe so long while the other side takes none.
-#define STALL_MS 100
 
 #define TELL_MS 100
 
@@ -128,7 +109,7 @@ static void pump_free(struct rds_pump *pump)
 	free(pump);
 }
 
-static void finish(struct rds_pump *pump)
+void pump_finish(struct rds_pump *pump)
 {
 	struct rds_pumps *pumps = pump->pumps;
 	struct rds_session *session = pump->session;
@@ -142,11 +123,11 @@ static void finish(struct rds_pump *pump)
 }
 
 // By neither of its sides.
-static void cut(struct rds_pump *pump, enum rds_reason why)
+void pump_cut(struct rds_pump *pump, enum rds_reason why)
 {
 	pump->why = why;
 	pump->ended_by = -1;
-	finish(pump);
+	pump_finish(pump);
 }
 
 void pump_watch(struct rds_pump *pump)
@@ -189,7 +170,7 @@ static void set_event(struct event *event, bool *is_on, bool on)
 }
 
 // Asks for the events that the state of this direction needs.
-static void await(struct side *side)
+void pump_await(struct side *side)
 {
 	bool holds = holds_bytes(side);
 	set_event(&side->readable, &side->reading, !side->eof && !holds && !side->pump->throttled);
@@ -203,18 +184,18 @@ static bool is_over(const struct rds_pump *pump)
 }
 
 // After each handler. true: nothing was left to do, and the pump is gone.
-static bool settle(struct rds_pump *pump)
+bool pump_settle(struct rds_pump *pump)
 {
 	pump_answer(&pump->sides[0]);
 	pump_answer(&pump->sides[1]);
 	if (is_over(pump)) {
-		finish(pump); // closing tells both
+		pump_finish(pump); // closing tells both
 		return true;
 	}
 	pass_end_on(&pump->sides[0]);
 	pass_end_on(&pump->sides[1]);
-	await(&pump->sides[0]);
-	await(&pump->sides[1]);
+	pump_await(&pump->sides[0]);
+	pump_await(&pump->sides[1]);
 	if (pump->sides[0].done && pump->sides[1].done && pump->linger_ms == 0) {
 		pump->linger_ms = pump->look_ms = rds_loop_now_ms(pump->pumps->loop);
 		pump_watch(pump);
@@ -228,7 +209,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct side *side = arg;
 	pump_read(side);
-	(void)settle(side->pump);
+	(void)pump_settle(side->pump);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -237,168 +218,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct side *side = arg;
 	pump_push(other_of(side));
-	(void)settle(side->pump);
-}
-
-// How much that was written to a side hasn't arrived there.
-static int bytes_under_way(const struct side *side)
-{
-	int n = 0;
-	return ioctl(side->fd, SIOCOUTQ, &n) == 0 ? n : 0;
-}
-
-static bool is_silent(const struct side *side, const struct tcp_info *info)
-{
-	bool unanswered = info->tcpi_unacked > 0 && info->tcpi_last_data_sent > ANSWER_MS &&
-	                  info->tcpi_last_ack_recv > info->tcpi_last_data_sent;
-	return info->tcpi_last_ack_recv > SILENT_MS &&
-	       (unanswered || (info->tcpi_probes >= PROBES && bytes_under_way(side) > 0));
-}
-
-// What TCP knows and no event tells: a side that was read to its end, or whose bytes are held,
-// has no event on which its breaking would show.
-static void look_at_side(struct side *side)
-{
-	struct tcp_info info = {0};
-	socklen_t len = sizeof info;
-	if (getsockopt(side->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-		return;
-	bool silent = is_silent(side, &info);
-	if (info.tcpi_state != TCP_CLOSE && !silent)
-		return;
-	pump_note_end(side, RDS_WHY_RESET);
-	pump_break_direction(other_of(side));
-	// Bytes from it that are still to be read, or held, go on; else it is over.
-	if (!holds_bytes(side) && (silent || side->eof))
-		side->eof = true;
-}
-
-// On for too long with more than its share of what one session may use.
-static void look_for_downgrade(struct rds_pump *pump, uint64_t now_ms)
-{
-	const struct rds_pump_limits *limits = pump->pumps->limits;
-	struct rds_meter *meter = &pump->session->meter;
-	uint64_t ms = now_ms - pump->started_ms;
-	uint64_t bytes = meter->bytes[0] + meter->bytes[1];
-	uint64_t per_mille = limits->downgrade_per_mille;
-	if (per_mille > 0 && limits->single > 0 && ms > limits->downgrade_after_ms &&
-	    bytes / (ms / 1000 + 1) > limits->single / 1000 * per_mille)
-		meter->downgraded = true;
-}
-
-// Every now and then: is anybody still there, and does anything still happen?
-static void look_at(struct rds_pump *pump)
-{
-	uint64_t now_ms = rds_loop_now_ms(pump->pumps->loop);
-	if (now_ms - pump->active_ms >= pump->pumps->limits->idle_ms) {
-		pump->why = pump->why == RDS_WHY_NONE ? RDS_WHY_IDLE : pump->why;
-		finish(pump);
-		return;
-	}
-	look_for_downgrade(pump, now_ms);
-	look_at_side(&pump->sides[0]);
-	look_at_side(&pump->sides[1]);
-	(void)settle(pump);
-}
-
-// Once a second: those whose turn it is.
-static void on_look(void *ctx)
-{
-	struct rds_pumps *pumps = ctx;
-	for (size_t i = (pumps->n + LOOKS - 1) / LOOKS; i > 0 && pumps->oldest != NULL; i--) {
-		struct rds_pump *pump = pumps->oldest;
-		pumps->oldest = pump->next;
-		look_at(pump);
-	}
-}
-
-// Whether all that was sent to a side has arrived there.
-static bool has_arrived(const struct side *side)
-{
-	return side->eof || bytes_under_way(side) == 0;
-}
-
-// true: it is gone.
-static bool look_at_lingering(struct rds_pump *pump, uint64_t now_ms)
-{
-	if (pump->linger_ms == 0 || now_ms - pump->look_ms < LINGER_LOOK_MS)
-		return false;
-	pump->look_ms = now_ms;
-	bool over = now_ms - pump->linger_ms >= LINGER_MS ||
-	            (has_arrived(&pump->sides[0]) && has_arrived(&pump->sides[1]));
-	if (over)
-		finish(pump);
-	return over;
-}
-
-static bool is_stalled(const struct side *side, uint64_t now_ms)
-{
-	return side->piped > 0 && now_ms - side->piped_ms >= STALL_MS;
-}
-
-static void look_at_watched(struct rds_pump *pump, uint64_t now_ms)
-{
-	if (look_at_lingering(pump, now_ms))
-		return;
-	for (int i = 0; i < 2; i++)
-		if (is_stalled(&pump->sides[i], now_ms))
-			pump_spill(&pump->sides[i]);
-	if (pump->throttled && pump_quota(pump) > 0)
-		pump->throttled = false;
-	if (pump->throttled || pump->linger_ms != 0 || pump->sides[0].piped > 0 ||
-	    pump->sides[1].piped > 0)
-		pump_watch(pump);
-	await(&pump->sides[0]);
-	await(&pump->sides[1]);
-}
-
-static void on_watch(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	struct rds_pumps *pumps = arg;
-	uint64_t now_ms = rds_loop_now_ms(pumps->loop);
-	struct rds_pump *next = pumps->watched;
-	pumps->watched = NULL;
-	for (struct rds_pump *pump; (pump = next) != NULL;) {
-		next = pump->next_watched;
-		pump->watched = false;
-		look_at_watched(pump, now_ms);
-	}
-}
-
-void rds_pumps_look_for_kicked(struct rds_pumps *pumps)
-{
-	struct rds_pump *pump = pumps->oldest;
-	for (size_t i = pumps->n; i > 0; i--) {
-		struct rds_pump *next = pump->next;
-		int kicked = pump->session->meter.kicked;
-		if (kicked != RDS_WHY_NONE)
-			cut(pump, (enum rds_reason)kicked);
-		pump = next;
-	}
-}
-
-// Where there is a total limit: what everybody did since the last time.
-static void on_tell(void *ctx)
-{
-	struct rds_pumps *pumps = ctx;
-	uint64_t now_ms = rds_loop_now_ms(pumps->loop);
-	uint64_t free_bytes = 0;
-	uint64_t held_back = 0;
-	uint64_t active = 0;
-	struct rds_pump *pump = pumps->oldest;
-	for (size_t i = pumps->limits->total == 0 ? 0 : pumps->n; i > 0; i--, pump = pump->next) {
-		held_back += pump->held_back;
-		active += pump->held_back || pump->demand_bytes > 0;
-		free_bytes += pump->held_back ? 0 : pump->demand_bytes;
-		pump->held_back = pump->held_back && pump->throttled;
-		pump->demand_bytes = 0;
-	}
-	pumps->demand.free_bps = free_bytes * 1000 / (now_ms - pumps->told_ms + 1);
-	pumps->demand.held_back = held_back;
-	pumps->demand.active = active;
-	pumps->told_ms = now_ms;
+	(void)pump_settle(side->pump);
 }
 
 void rds_pump_set_options(int fd)
@@ -446,7 +266,7 @@ void rds_pumps_add(struct rds_pumps *pumps, struct rds_session *session)
 	pump_take_early(&pump->sides[0], in[0].early);
 	pump_take_early(&pump->sides[1], in[1].early);
 	in[0] = in[1] = (struct rds_pump_side){.fd = -1};
-	(void)settle(pump);
+	(void)pump_settle(pump);
 }
 
 struct rds_pumps *rds_pumps_new(struct rds_loop *loop, const struct rds_pump_limits *limits,
@@ -457,12 +277,12 @@ struct rds_pumps *rds_pumps_new(struct rds_loop *loop, const struct rds_pump_lim
 	pumps->limits = limits;
 	pumps->on_end = on_end;
 	pumps->ctx = ctx;
-	pumps->watch = event_new(rds_loop_base(loop), -1, 0, on_watch, pumps);
+	pumps->watch = event_new(rds_loop_base(loop), -1, 0, pumps_on_watch, pumps);
 	if (pumps->watch == NULL)
 		abort();
 	pumps->told_ms = rds_loop_now_ms(loop);
-	pumps->look = rds_timer_every(loop, 1000, on_look, pumps);
-	pumps->tell = rds_timer_every(loop, TELL_MS, on_tell, pumps);
+	pumps->look = rds_timer_every(loop, 1000, pumps_on_look, pumps);
+	pumps->tell = rds_timer_every(loop, TELL_MS, pumps_on_tell, pumps);
 	return pumps;
 }
 
@@ -471,7 +291,7 @@ void rds_pumps_free(struct rds_pumps *pumps)
 	if (pumps == NULL)
 		return;
 	while (pumps->oldest != NULL)
-		cut(pumps->oldest, RDS_WHY_SHUTDOWN);
+		pump_cut(pumps->oldest, RDS_WHY_SHUTDOWN);
 	event_free(pumps->watch);
 	rds_timer_free(pumps->look);
 	rds_timer_free(pumps->tell);

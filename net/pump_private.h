@@ -118,4 +118,20 @@ void pump_take_error(struct side *side, enum rds_reason why);
 // Something is to be looked at although no event may come.
 void pump_watch(struct rds_pump *pump);
 
+// After each handler: what follows from the pump's state. true: nothing was left to do, and it is
+// gone.
+bool pump_settle(struct rds_pump *pump);
+
+// Asks for the events that the state of this direction needs.
+void pump_await(struct side *side);
+
+// Tells of the session's end and frees the pump; cut: because of why, by neither side.
+void pump_finish(struct rds_pump *pump);
+void pump_cut(struct rds_pump *pump, enum rds_reason why);
+
+// pump_look.c: once a second; while any are watched; when demands are to be told.
+void pumps_on_look(void *ctx);
+void pumps_on_watch(evutil_socket_t fd, short what, void *ctx);
+void pumps_on_tell(void *ctx);
+
 #endif

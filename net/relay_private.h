@@ -99,6 +99,16 @@ void relay_conn_release(struct conn *conn);
 // Ends those whose time is over.
 void relay_conns_tick(struct rds_relay *relay);
 
+// relay_door.c
+// Why a connection from there isn't taken; RDS_WHY_NONE: it has its place among those that wait.
+enum rds_reason relay_refuse(struct conn *conn);
+// Take what comes first off the early bytes, and go on to the next stage. false: more is needed, or
+// the connection has ended.
+bool relay_take_proxy_header(struct conn *conn);
+bool relay_take_opening(struct conn *conn);
+// Writes a few bytes; false: it doesn't take them.
+bool relay_conn_say(const struct conn *conn, const void *bytes, size_t len);
+
 static inline uint64_t relay_hash(const struct rds_relay *relay, uint64_t id)
 {
 	return rds_hash(&relay->config.seed, &id, sizeof id);
