@@ -69,23 +69,24 @@ int cmd_ctl(int argc, char **argv)
 	        .takes = RDS_FOR_CTL,
 	        .options = options,
 	        .n_options = 2,
-	        .after = "\nid and relay:\n"
-	                 "  status                     what it is and does\n"
-	                 "  settings                   its effective settings\n"
-	                 "id:\n"
-	                 "  peers [--online], peer ID  who is on file, and where\n"
-	                 "  recent [ID]                the last attempts to connect, and why\n"
-	                 "  approve|ban|unban|forget ID\n"
-	                 "  blocked                    who may not be here, refused registrations\n"
-	                 "  always-use-relay [on|off|NETWORKS], relays [LIST]\n"
-	                 "  reload                     read the settings anew, as SIGHUP does\n"
-	                 "  backup DIR                 all of it to a new directory\n"
-	                 "relay:\n"
-	                 "  sessions, session ID, usage, kick ID\n"
-	                 "  limits [NAME VALUE]        until the next start\n"
-	                 "  block|slow|unblock ADDR    blocklist.txt and blacklist.txt\n"
-	                 "  drain [SECONDS]            no new sessions; stop after the running ones\n"
-	                 "  reload\n",
+	        .after =
+	                "\nid and relay:\n"
+	                "  status                     what it is and does\n"
+	                "  settings                   its effective settings\n"
+	                "id:\n"
+	                "  peers [--online], peer ID  who is on file, and where\n"
+	                "  recent [ID]                the last attempts to connect, and why\n"
+	                "  approve|ban|unban|forget ID\n"
+	                "  blocked                    who may not be here, refused registrations\n"
+	                "  always-use-relay [on|off|NETWORKS], relays [LIST]\n"
+	                "  reload                     read the settings anew, as SIGHUP does\n"
+	                "  backup DIR                 all of it to a new directory\n"
+	                "relay:\n"
+	                "  sessions, session ID, usage, kick ID\n"
+	                "  limits [NAME VALUE]        until the next start\n"
+	                "  block|slow|unblock ADDR    blocklist.txt and blacklist.txt\n"
+	                "  drain [SECONDS]            no new sessions; stop after the running ones\n"
+	                "  reload\n",
 	};
 	struct rds_act act;
 	int code = RDS_EXIT_USAGE;

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-
 // This machine's name, where no setting says what clients call it.
 static void guess_id_server(const struct role *role, struct rds_client_conf *conf)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The loopback consoles of hbbs and hbbr (protocol.md section 11): one line of words in, a text out.
+// The loopback consoles of hbbs and hbbr (protocol.md section 11): one line of words in, a text
+// out.
 #include "cmd/role_private.h"
 
 #include "core/alloc.h"

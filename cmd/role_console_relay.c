@@ -50,8 +50,8 @@ static void show_list(const struct role *role, const char *file, const char *wor
 	const struct rds_cidrs *list = list_of(role, file);
 	struct rds_ip ip;
 	if (words[0] != '\0' && rds_ip_parse(words, &ip) == 0) {
-		(void)fprintf(out, "%s\n", rds_cidrs_hold(list->items, list->n, &ip) ? "true"
-		                                                                     : "false");
+		(void)fprintf(out, "%s\n",
+		              rds_cidrs_hold(list->items, list->n, &ip) ? "true" : "false");
 		return;
 	}
 	for (size_t i = 0; i < list->n; i++) {

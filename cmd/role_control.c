@@ -150,11 +150,9 @@ static void count_unseen(void *ctx, const struct rds_peer_info *info)
 static void add_key_use(cJSON *json, struct role *role)
 {
 	struct rds_error err;
-	struct unseen unseen = {
-	        .role = role, .use = rds_key_use_new(), .now = (int64_t)time(NULL)};
+	struct unseen unseen = {.role = role, .use = rds_key_use_new(), .now = (int64_t)time(NULL)};
 	role_key_use_save(role);
-	bool known = role->id != NULL &&
-	             rds_key_use_load(unseen.use, role->dir, "id", &err) == 0 &&
+	bool known = role->id != NULL && rds_key_use_load(unseen.use, role->dir, "id", &err) == 0 &&
 	             rds_key_use_load(unseen.use, role->dir, "relay", &err) == 0;
 	if (known) {
 		rds_rendezvous_peers(rds_id_service_rules(role->id), rds_loop_now_ms(role->loop),

@@ -220,10 +220,10 @@ static void add_accepted_until(const struct role *role, cJSON *json, uint32_t ke
 	char until[RDS_TIME_TEXT];
 	const char *text = rds_key_policy_text(role->key, key);
 	if (text != NULL)
-		rds_json_text(json, "key_accepted_until",
-		              rds_text_time(rds_key_policy_accepted_until(
-		                                    role->key, rds_view_text(text)),
-		                            until));
+		rds_json_text(
+		        json, "key_accepted_until",
+		        rds_text_time(rds_key_policy_accepted_until(role->key, rds_view_text(text)),
+		                      until));
 }
 
 // What became of it, in one phrase.

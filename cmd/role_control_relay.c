@@ -126,7 +126,8 @@ static int set_limit(struct role *role, const char *words, struct rds_error *err
 	size_t len = strcspn(words, " ");
 	const char *value = words + len + strspn(words + len, " ");
 	if (!rds_setting_find(rds_view_of(words, len), &setting) || !is_limit(setting))
-		return rds_fail(err, RDS_EINVAL, "no such limit: `rdsrv ctl relay limits` lists them");
+		return rds_fail(err, RDS_EINVAL,
+		                "no such limit: `rdsrv ctl relay limits` lists them");
 	if (value[0] == '\0')
 		return rds_fail(err, RDS_EINVAL, "a limit's name needs a value behind it");
 	return role_set_limit(role, setting, value, "ctl", err);

@@ -9,7 +9,7 @@
 #include <time.h>
 
 // How often the key files are looked at, and what clients show is written down.
-#define WATCH_MS    1000
+#define WATCH_MS      1000
 #define SAVE_EVERY_MS 300000
 
 int role_key_open(struct role *role, struct rds_error *err)

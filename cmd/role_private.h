@@ -73,7 +73,8 @@ struct role {
 	// ID server
 	struct rds_offerer *offerer; // of the secure channel; NULL: none is offered
 	struct rds_key_choice *key_choice;
-	uint32_t offered[RDS_OFFERED_KEYS]; // with which keys offers are signed, the current one first
+	uint32_t offered[RDS_OFFERED_KEYS]; // with which keys offers are signed, the current one
+	                                    // first
 	size_t n_offered;
 	struct rds_id_service *id;
 	struct rds_relays relays; // as they are handed out

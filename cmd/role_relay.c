@@ -50,8 +50,7 @@ int role_set_limit(struct role *role, enum rds_setting setting, const char *valu
 	if (rc != 0)
 		return rc;
 	role_set_limits(role);
-	rds_log(RDS_LOG_INFO, "limit set",
-	        rds_field_text("limit", rds_setting_row(setting)->name),
+	rds_log(RDS_LOG_INFO, "limit set", rds_field_text("limit", rds_setting_row(setting)->name),
 	        rds_field_text("from", by), rds_field_text("to", value));
 	return 0;
 }
@@ -60,7 +59,9 @@ static unsigned thread_count(const struct role *role)
 {
 	int64_t n = rds_settings_number(role->settings, RDS_SET_RELAY_THREADS);
 	long cores = n > 0 ? n : sysconf(_SC_NPROCESSORS_ONLN);
-	return cores < 1 ? 1 : cores > RDS_RELAY_THREADS_MAX ? RDS_RELAY_THREADS_MAX : (unsigned)cores;
+	return cores < 1                       ? 1
+	       : cores > RDS_RELAY_THREADS_MAX ? RDS_RELAY_THREADS_MAX
+	                                       : (unsigned)cores;
 }
 
 static void on_issue(void *ctx, uint64_t now_ms, struct rds_view uuid)
@@ -159,11 +160,12 @@ bool role_drain(struct role *role, int64_t timeout_sec)
 		return false;
 	rds_relay_drain(role->relay);
 	rds_relay_status(role->relay, &status);
-	rds_log(RDS_LOG_INFO, "draining: no new sessions, and an end when the running ones are over",
+	rds_log(RDS_LOG_INFO,
+	        "draining: no new sessions, and an end when the running ones are over",
 	        rds_field_uint("sessions", status.sessions));
-	role->drain_until_ms =
-	        timeout_sec < 0 ? UINT64_MAX
-	                        : rds_loop_now_ms(role->loop) + (uint64_t)timeout_sec * 1000;
+	role->drain_until_ms = timeout_sec < 0
+	                               ? UINT64_MAX
+	                               : rds_loop_now_ms(role->loop) + (uint64_t)timeout_sec * 1000;
 	role->drain_timer = rds_timer_every(role->loop, 100, on_drain, role);
 	return true;
 }

@@ -46,8 +46,9 @@ static struct rds_wait *find_wait(struct rds_rendezvous *rules, const struct rds
 	return wait;
 }
 
-// Signature (with the key that A holds) and IdPk{id, its pk}, or nothing where it can't be made. A goes on unencrypted
-// without it, so that is where B is too old to say its version, has no row, or no key is there.
+// Signature (with the key that A holds) and IdPk{id, its pk}, or nothing where it can't be made. A
+// goes on unencrypted without it, so that is where B is too old to say its version, has no row, or
+// no key is there.
 static struct rds_view sign_id_pk(const struct rds_rendezvous *rules, const struct rds_wait *wait,
                                   struct rds_view version,
                                   uint8_t out[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES])
@@ -106,8 +107,7 @@ void rendezvous_punch_hole_sent(struct rds_rendezvous *rules, const struct rds_i
 		size_t len = rds_addr_mangle(&in->from->path.remote, (uint32_t)(in->now_ms * 1000),
 		                             addr);
 		(void)rds_set(&answer->socket_addr, rds_view_of(addr, len));
-		(void)rds_set(&answer->pk,
-		              sign_id_pk(rules, wait, rds_get(sent->version), pk));
+		(void)rds_set(&answer->pk, sign_id_pk(rules, wait, rds_get(sent->version), pk));
 		(void)rds_set(
 		        &answer->relay_server,
 		        rendezvous_relay_for(rules, rds_get(sent->relay_server), &wait->addr.ip));
@@ -131,8 +131,7 @@ void rendezvous_local_addr(struct rds_rendezvous *rules, const struct rds_incomi
 		rds_PunchHoleResponse *answer = &msg.member.punch_hole_response;
 		uint8_t pk[RDS_SIGNATURE_BYTES + RDS_MESSAGE_MAX_BYTES];
 		(void)rds_set(&answer->socket_addr, rds_get(local->local_addr));
-		(void)rds_set(&answer->pk,
-		              sign_id_pk(rules, wait, rds_get(local->version), pk));
+		(void)rds_set(&answer->pk, sign_id_pk(rules, wait, rds_get(local->version), pk));
 		(void)rds_set(
 		        &answer->relay_server,
 		        rendezvous_relay_for(rules, rds_get(local->relay_server), &wait->addr.ip));
@@ -165,7 +164,8 @@ void rendezvous_relay_response(struct rds_rendezvous *rules, const struct rds_in
 		        rendezvous_relay_for(rules, rds_get(said->relay_server), &wait->addr.ip));
 		if (id.len > 0) {
 			answer->which_who = rds_RelayResponse_pk_tag;
-			(void)rds_set(&answer->who.pk, sign_id_pk(rules, wait, rds_get(said->version), pk));
+			(void)rds_set(&answer->who.pk,
+			              sign_id_pk(rules, wait, rds_get(said->version), pk));
 		}
 		answer_wait(rules, in, wait, RDS_STEP_RELAY, rds_get(said->version), &msg);
 	}

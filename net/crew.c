@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// How often the owner looks after its crew: a total limit is shared out anew, and ended sessions are
-// told. Waking it for each of those would cost more than all else that it does for them.
+// How often the owner looks after its crew: a total limit is shared out anew, and ended sessions
+// are told. Waking it for each of those would cost more than all else that it does for them.
 #define LOOK_MS 100
 
 // A session that moves so much a second counts like one more.
@@ -179,9 +179,9 @@ static int start_worker(struct worker *worker, struct rds_error *err)
 	int error = pthread_create(&worker->thread, NULL, work, worker);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	worker->started = error == 0;
-	return error == 0 ? 0
-	                  : rds_fail(err, RDS_ESYS, "can't start a relay thread: %s",
-	                             strerror(error));
+	return error == 0
+	               ? 0
+	               : rds_fail(err, RDS_ESYS, "can't start a relay thread: %s", strerror(error));
 }
 
 int rds_crew_new(struct rds_loop *owner, unsigned n, rds_crew_end_fn on_end, void *ctx,

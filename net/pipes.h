@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 // Bytes that are put into one at once. What a splice costs is mostly waking the two ends up, so few
-// large ones are far cheaper than many small ones: with the kernel's own 64 KiB, half as much again.
+// large ones are far cheaper than many small ones: with the kernel's own 64 KiB, half as much
+// again.
 #define RDS_PIPE_BYTES (256 * 1024)
 
 struct rds_pipe {

@@ -243,8 +243,10 @@ static void side_init(struct side *side, struct rds_pump *pump, const struct rds
 	struct event_base *base = rds_loop_base(pump->pumps->loop);
 	side->pump = pump;
 	side->fd = in->fd;
-	if (event_assign(&side->readable, base, in->fd, EV_READ | EV_PERSIST, on_readable, side) != 0 ||
-	    event_assign(&side->writable, base, in->fd, EV_WRITE | EV_PERSIST, on_writable, side) != 0)
+	if (event_assign(&side->readable, base, in->fd, EV_READ | EV_PERSIST, on_readable, side) !=
+	            0 ||
+	    event_assign(&side->writable, base, in->fd, EV_WRITE | EV_PERSIST, on_writable, side) !=
+	            0)
 		abort();
 	if (!in->websocket && !other->websocket)
 		return;

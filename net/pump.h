@@ -38,7 +38,8 @@ struct rds_pump_limits {
 	_Atomic uint64_t slow;   // each session on the slow lane
 	_Atomic uint64_t fair;   // each session's share of the total limit
 	_Atomic uint64_t total;
-	_Atomic uint64_t downgrade_per_mille; // of single, on average, leads to the slow lane; 0: never
+	_Atomic uint64_t
+	        downgrade_per_mille; // of single, on average, leads to the slow lane; 0: never
 	_Atomic uint64_t downgrade_after_ms;
 	_Atomic uint64_t idle_ms;
 };

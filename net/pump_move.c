@@ -14,8 +14,8 @@
 // Turns of splicing before the thread's other sessions get theirs.
 #define SPLICES_AT_ONCE 2
 
-// A read of so much begins a bulk transfer, and one of less than the other ends it: copying costs no
-// more then.
+// A read of so much begins a bulk transfer, and one of less than the other ends it: copying costs
+// no more then.
 #define BULK_BYTES       (64 * 1024)
 #define BULK_LEAST_BYTES (16 * 1024)
 

@@ -58,13 +58,15 @@ static void on_session_end(void *ctx, struct rds_crew_task *task)
 		relay->status.bytes += bytes[0] + bytes[1];
 		relay->status.counters.n[result->why]++;
 	}
-	rds_log(probe ? RDS_LOG_DEBUG : RDS_LOG_INFO, "session ended", rds_field_text("uuid", session->uuid),
+	rds_log(probe ? RDS_LOG_DEBUG : RDS_LOG_INFO, "session ended",
+	        rds_field_text("uuid", session->uuid),
 	        rds_field_addr("first", &session->remotes[0]),
 	        rds_field_addr("second", &session->remotes[1]),
 	        rds_field_text("transport", transport_of(session)),
 	        rds_field_uint("bytes_from_first", bytes[0]),
 	        rds_field_uint("bytes_from_second", bytes[1]),
-	        rds_field_uint("ms", result->lasted_ms), rds_field_uint("peak_kbps", kbps(meter->peak)),
+	        rds_field_uint("ms", result->lasted_ms),
+	        rds_field_uint("peak_kbps", kbps(meter->peak)),
 	        rds_field_uint("average_kbps",
 	                       kbps(average(bytes[0] + bytes[1], result->lasted_ms))),
 	        rds_field_text("ended_by", end_of(result)), rds_field_reason(result->why));
@@ -173,8 +175,7 @@ static void add_door(struct rds_relay *relay, int fd, bool websocket)
 	door->websocket = websocket;
 	door->proxy_header = rds_proxies_expect_header(&relay->config.proxies, local.port);
 	door->acceptor = rds_acceptor_new(relay->loop, fd, relay_accept, door);
-	relay->doors =
-	        rds_realloc(relay->doors, relay->n_doors + 1, sizeof(struct relay_door *));
+	relay->doors = rds_realloc(relay->doors, relay->n_doors + 1, sizeof(struct relay_door *));
 	relay->doors[relay->n_doors++] = door;
 }
 
@@ -250,7 +251,9 @@ bool rds_relay_next_session(const struct rds_relay *relay, uint64_t *at,
                             struct rds_relay_session *out)
 {
 	const struct relay_session *last = *at == 0 ? NULL : find_session(relay, *at);
-	const struct relay_session *s = *at == 0 ? relay->sessions : last == NULL ? NULL : last->next;
+	const struct relay_session *s = *at == 0       ? relay->sessions
+	                                : last == NULL ? NULL
+	                                               : last->next;
 	if (s == NULL)
 		return false;
 	const struct rds_meter *meter = &s->task.session.meter;

@@ -84,7 +84,7 @@ struct rds_relay_session {
 	uint64_t bytes[2];
 	uint64_t lasted_ms;
 	uint64_t idle_ms;
-	uint64_t peak;    // bytes a second, as the next two
+	uint64_t peak; // bytes a second, as the next two
 	uint64_t average;
 	uint64_t current;
 	bool slow;

@@ -247,7 +247,8 @@ static void take_payload(struct conn *conn, struct rds_view payload)
 static void take_message(struct conn *conn)
 {
 	struct rds_buffer payload = {0};
-	int rc = conn->websocket ? next_message(conn, &payload) : next_frame(&conn->early, &payload);
+	int rc =
+	        conn->websocket ? next_message(conn, &payload) : next_frame(&conn->early, &payload);
 	if (rc > 0)
 		take_payload(conn, rds_view_of(rds_buffer_data(&payload), payload.len));
 	else if (rc < 0)
@@ -379,7 +380,8 @@ void relay_conns_tick(struct rds_relay *relay)
 		relay_conn_end(find(relay, id), RDS_WHY_PARTNER_MISSING);
 	for (struct conn *conn = relay->conns, *next; conn != NULL; conn = next) {
 		next = conn->next;
-		if (conn->stage != CONN_WAITING && now_ms - conn->since_ms >= RDS_RELAY_HANDSHAKE_MS)
+		if (conn->stage != CONN_WAITING &&
+		    now_ms - conn->since_ms >= RDS_RELAY_HANDSHAKE_MS)
 			relay_conn_end(conn, RDS_WHY_HANDSHAKE_TIMEOUT);
 	}
 }

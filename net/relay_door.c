@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who is at the other end of a relay connection, and whether it may come in: lists, shares, proxies,
-// and a WebSocket's opening request.
+// Who is at the other end of a relay connection, and whether it may come in: lists, shares,
+// proxies, and a WebSocket's opening request.
 #include "net/relay_private.h"
 
 #include "core/alloc.h"
@@ -75,9 +75,9 @@ static bool take_forwarded(struct conn *conn, const struct rds_ws_request *reque
 {
 	struct rds_relay *relay = conn->relay;
 	struct rds_addr client = {.port = 0};
-	switch (rds_proxies_client(
-	        &relay->config.proxies, &conn->remote.ip, request->real_ip,
-	        rds_view_of(request->forwarded_for, request->forwarded_len), &client.ip)) {
+	switch (rds_proxies_client(&relay->config.proxies, &conn->remote.ip, request->real_ip,
+	                           rds_view_of(request->forwarded_for, request->forwarded_len),
+	                           &client.ip)) {
 	case RDS_FORWARDED_NOTHING:
 		return true;
 	case RDS_FORWARDED_UNTRUSTED:

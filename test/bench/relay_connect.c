@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: sessions that begin, pass one message and end, as many as go, with so many under way.
 //
-// The first side sends a message as soon as it is connected; the second closes when it has come, and
-// the end that reaches the first side is that of the session.
+// The first side sends a message as soon as it is connected; the second closes when it has come,
+// and the end that reaches the first side is that of the session.
 #include "test/bench/sides.h"
 #include "test/bench/tool.h"
 

@@ -3,8 +3,9 @@
 // how long each is under way, and what it costs the server, is what matters.
 //
 // One thread sends, each session at its own moments; another receives. A message's time begins when
-// it is handed to the kernel, so that a late sender is not taken for a slow relay, and ends when its
-// last byte is there. What was sent when is known here, so the bytes themselves are thrown away.
+// it is handed to the kernel, so that a late sender is not taken for a slow relay, and ends when
+// its last byte is there. What was sent when is known here, so the bytes themselves are thrown
+// away.
 #include "test/bench/sides.h"
 #include "test/bench/tool.h"
 
@@ -169,13 +170,12 @@ int main(int argc, char **argv)
 	long sessions = 500;
 	long ms = 3000;
 	pthread_t receiver;
-	const struct tool_option options[] = {
-	        SIDES_OPTIONS(&where),
-	        {.name = "sessions", .number = &sessions},
-	        {.name = "rate", .number = &load.rate},
-	        {.name = "least", .number = &load.least},
-	        {.name = "most", .number = &load.most},
-	        {.name = "ms", .number = &ms}};
+	const struct tool_option options[] = {SIDES_OPTIONS(&where),
+	                                      {.name = "sessions", .number = &sessions},
+	                                      {.name = "rate", .number = &load.rate},
+	                                      {.name = "least", .number = &load.least},
+	                                      {.name = "most", .number = &load.most},
+	                                      {.name = "ms", .number = &ms}};
 	tool_options(argc, argv, options, sizeof options / sizeof options[0]);
 	sides_init(&sides, &where);
 	load.n = (size_t)sessions;

@@ -11,15 +11,18 @@
 
 // Arguments that all the relay's load generators take.
 struct sides_options {
-	const char *server;    // where first sides connect
-	const char *backend;   // where second sides are accepted, as a proxy's server or server itself
-	                       // (nothing between them); "": they connect too, and server is a relay
+	const char *server; // where first sides connect
+	const char
+	        *backend; // where second sides are accepted, as a proxy's server or server itself
+	                  // (nothing between them); "": they connect too, and server is a relay
 	const char *websocket; // where first sides connect instead, to speak WebSocket
 };
-#define SIDES_OPTIONS(where)                                   \
-	{.name = "server", .text = &(where)->server},          \
-	        {.name = "backend", .text = &(where)->backend}, \
-	        {.name = "websocket", .text = &(where)->websocket}
+#define SIDES_OPTIONS(where)                                     \
+	{.name = "server", .text = &(where)->server},            \
+	        {.name = "backend", .text = &(where)->backend},  \
+	{                                                        \
+		.name = "websocket", .text = &(where)->websocket \
+	}
 
 struct sides {
 	struct sockaddr_in server;

@@ -106,8 +106,9 @@ static void start_wait(struct model *model)
 	must(model->asks_for.data != NULL && model->asks_for.len <= RDS_ID_MAX_BYTES);
 	conn->waits = true;
 	conn->for_relay = model->said.which_member == rds_RendezvousMessage_request_relay_tag;
-	conn->held = conn->for_relay ? RDS_KEY_CURRENT
-	                             : held_by(rds_get(model->said.member.punch_hole_request.licence_key));
+	conn->held = conn->for_relay
+	                     ? RDS_KEY_CURRENT
+	                     : held_by(rds_get(model->said.member.punch_hole_request.licence_key));
 	memcpy(conn->id_bytes, model->asks_for.data, model->asks_for.len);
 	conn->id = rds_view_of(conn->id_bytes, model->asks_for.len);
 }
