@@ -164,6 +164,10 @@
 // Sessions' threads: more than cores are of no use.
 #define RDS_RELAY_THREADS_MAX 64
 
+// Descriptors that connections leave to the rest of the process: the database, pipes, logs. Where
+// the limit is low, a quarter of it.
+#define RDS_SPARE_DESCRIPTORS 64
+
 // Local addresses (and interfaces) that UDP answers leave from; a host has a handful, and the
 // whole of 127.0.0.0/8 in tests. Full: the kernel chooses the address.
 #define RDS_LOCAL_ADDRS 1024

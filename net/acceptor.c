@@ -2,12 +2,15 @@
 #include "net/acceptor.h"
 
 #include "core/alloc.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "net/listen.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,11 +20,13 @@
 struct rds_acceptor {
 	struct rds_loop *loop;
 	int fd;
+	int most; // descriptors from this number on are not for connections
 	struct event *readable;
 	struct event *resume;
 	rds_accept_fn on_accept;
 	void *ctx;
 	bool paused; // the last accept failed
+	bool near;   // the limit on descriptors
 };
 
 // Says so when it begins and when it is over, not each time that it is tried in between.
@@ -39,6 +44,20 @@ static void pause_accepting(struct rds_acceptor *acceptor, int error)
 		                                    "ulimit -n)"
 		                                  : "restart the server"));
 	acceptor->paused = true;
+}
+
+// Descriptors are given out from the lowest free number on: this one tells how many are in use.
+static bool is_spare(struct rds_acceptor *acceptor, int client)
+{
+	bool spare = client >= acceptor->most;
+	if (spare != acceptor->near && spare)
+		rds_log(RDS_LOG_WARN, "newcomers refused: near the limit on open files",
+		        rds_field_reason(RDS_WHY_NO_DESCRIPTORS),
+		        rds_field_text("do", "raise it (LimitNOFILE=, ulimit -n)"));
+	else if (spare != acceptor->near)
+		rds_log(RDS_LOG_INFO, "newcomers taken again");
+	acceptor->near = spare;
+	return spare;
 }
 
 static void note_accepted(struct rds_acceptor *acceptor)
@@ -79,9 +98,22 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			return;
 		}
 		note_accepted(acceptor);
+		if (is_spare(acceptor, client)) {
+			(void)close(client);
+			continue;
+		}
 		rds_sockaddr_get(&ss, &remote);
 		acceptor->on_accept(acceptor->ctx, client, &remote);
 	}
+}
+
+static int most_descriptors(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	int most = (int)limit.rlim_cur;
+	return most - (most / 4 < RDS_SPARE_DESCRIPTORS ? most / 4 : RDS_SPARE_DESCRIPTORS);
 }
 
 struct rds_acceptor *rds_acceptor_new(struct rds_loop *loop, int fd, rds_accept_fn on_accept,
@@ -91,6 +123,7 @@ struct rds_acceptor *rds_acceptor_new(struct rds_loop *loop, int fd, rds_accept_
 	struct event_base *base = rds_loop_base(loop);
 	acceptor->loop = loop;
 	acceptor->fd = fd;
+	acceptor->most = most_descriptors();
 	acceptor->on_accept = on_accept;
 	acceptor->ctx = ctx;
 	acceptor->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, acceptor);
