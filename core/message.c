@@ -40,9 +40,9 @@ int rds_message_decode(struct rds_view payload, rds_message *msg)
 	int rc = check_fields(payload);
 	if (rc != 0)
 		return rc;
-	// All defaults are zeros: nanopb would set them one member after the other, which takes
-	// longer than the decoding.
-	*msg = (rds_message)rds_RendezvousMessage_init_zero;
+	// nanopb would set the defaults of all members, one after the other, which takes longer than
+	// the decoding. It zeroes the one that it finds, and that is all there is to it.
+	msg->which_member = 0;
 	pb_istream_t in = pb_istream_from_buffer(payload.data, payload.len);
 	if (!pb_decode_ex(&in, rds_RendezvousMessage_fields, msg, PB_DECODE_NOINIT))
 		return -RDS_EPARSE;

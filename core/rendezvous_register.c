@@ -74,7 +74,8 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 	// One that is registered at a connection has to show its uuid to move to datagrams.
 	bool known = peer != NULL && peer->state == RDS_PEER_APPROVED && !peer->renaming &&
 	             peer->pk_len > 0 && peer->conn == 0 && rds_ip_equal(&peer->ip_on_file, ip);
-	rds_message answer = {.which_member = rds_RendezvousMessage_register_peer_response_tag};
+	RDS_UNSET rds_message answer;
+	rds_RegisterPeerResponse *response = &answer.member.register_peer_response;
 	// News for this client are longer than its question: it has to prove its address first.
 	bool prove = known && rendezvous_has_update(rules, request->serial);
 	if (known) {
@@ -85,7 +86,8 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 		rendezvous_seen(rules, peer, in->now_ms);
 		peer->away = false;
 	}
-	answer.member.register_peer_response.request_pk = !known || (prove && !peer->proven);
+	answer.which_member = rds_RendezvousMessage_register_peer_response_tag;
+	response->request_pk = !known || (prove && !peer->proven);
 	if (known || rendezvous_may_answer(rules, in))
 		rendezvous_reply(rules, in->from, &answer);
 	if (prove && peer->proven)

@@ -33,7 +33,7 @@ struct control_space {
 	_Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
-// Datagrams that lie a power of two apart would all fall on the same few lines of the CPU's cache.
+// Datagrams that come in a power of two apart would fall on the same few lines of the CPU's cache.
 #define STRIDE (RDS_DATAGRAM_MAX_BYTES + 64)
 
 struct batch {
@@ -55,8 +55,9 @@ struct rds_udp {
 	size_t last_local; // index of the one that was asked for last: most likely the next, too
 	struct event *flush;
 	struct batch in;
-	struct batch out;
+	struct batch out; // its datagrams one behind the other
 	size_t n_out;
+	size_t out_bytes;
 	size_t out_socket; // all queued datagrams leave by this one
 };
 
@@ -127,6 +128,7 @@ static void flush(struct rds_udp *udp)
 		sent += lost;
 	}
 	udp->n_out = 0;
+	udp->out_bytes = 0;
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *arg)
@@ -182,8 +184,10 @@ void rds_udp_send(struct rds_udp *udp, const struct rds_path *to, struct rds_vie
 	struct batch *batch = &udp->out;
 	size_t i = udp->n_out++;
 	udp->out_socket = local->socket;
-	memcpy(batch->bytes[i], payload.data, payload.len);
-	batch->vectors[i] = (struct iovec){.iov_base = batch->bytes[i], .iov_len = payload.len};
+	uint8_t *bytes = &batch->bytes[0][0] + udp->out_bytes;
+	udp->out_bytes += payload.len;
+	memcpy(bytes, payload.data, payload.len);
+	batch->vectors[i] = (struct iovec){.iov_base = bytes, .iov_len = payload.len};
 	batch->headers[i] = (struct mmsghdr){
 	        .msg_hdr = {.msg_iov = &batch->vectors[i],
 	                    .msg_iovlen = 1,
