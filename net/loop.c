@@ -37,10 +37,10 @@ struct rds_waker {
 	void *ctx;
 };
 
-// libevent's own complaints, in our form.
+// libevent's own complaints, in our form; from any thread that has a loop.
 static void on_libevent_log(int severity, const char *text)
 {
-	static struct rds_log_limit limit;
+	static _Thread_local struct rds_log_limit limit;
 	uint64_t held_back;
 	if (severity >= EVENT_LOG_WARN &&
 	    rds_log_limit_pass(&limit, (uint64_t)time(NULL) * 1000, &held_back))

@@ -153,7 +153,8 @@ static void transcode(struct side *side, const uint8_t *bytes, size_t len)
 {
 	struct rds_buffer *out = &side->pump->pumps->out;
 	long n = rds_transcode(side->code, bytes, len, out);
-	pass_or_hold(side, rds_buffer_data(out), out->len);
+	if (out->len > 0)
+		pass_or_hold(side, rds_buffer_data(out), out->len);
 	out->len = 0;
 	if (out->cap > OUT_KEPT_BYTES)
 		rds_buffer_clear(out);
