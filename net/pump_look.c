@@ -17,10 +17,10 @@
 #define PROBES    2
 
 // A side whose partner is gone may still talk. Closing its socket then, with bytes unread, would
-// destroy what is on its way to it: so it is looked at this often until all has arrived there,
-// and closed at the latest after LINGER_MS.
+// destroy what is on its way to it: so it is looked at this often until all has arrived there, and
+// closed when nothing has for LINGER_MS.
 #define LINGER_LOOK_MS 200
-#define LINGER_MS      10000
+#define LINGER_MS      60000
 
 // Bytes stay in a pipe so long while the other side takes none.
 #define STALL_MS 100
@@ -97,10 +97,10 @@ void pumps_on_look(void *ctx)
 	}
 }
 
-// Whether all that was sent to a side has arrived there.
-static bool has_arrived(const struct side *side)
+// How much that was sent to a side, and that closing would destroy, hasn't arrived there.
+static int left_for(const struct side *side)
 {
-	return side->eof || bytes_under_way(side) == 0;
+	return side->eof ? 0 : bytes_under_way(side);
 }
 
 // true: it is gone.
@@ -108,9 +108,12 @@ static bool look_at_lingering(struct rds_pump *pump, uint64_t now_ms)
 {
 	if (pump->linger_ms == 0 || now_ms - pump->look_ms < LINGER_LOOK_MS)
 		return false;
+	int left = left_for(&pump->sides[0]) + left_for(&pump->sides[1]);
 	pump->look_ms = now_ms;
-	bool over = now_ms - pump->linger_ms >= LINGER_MS ||
-	            (has_arrived(&pump->sides[0]) && has_arrived(&pump->sides[1]));
+	if (left < pump->linger_left)
+		pump->linger_ms = now_ms;
+	pump->linger_left = left;
+	bool over = left == 0 || now_ms - pump->linger_ms >= LINGER_MS;
 	if (over)
 		pump_finish(pump);
 	return over;

@@ -41,8 +41,9 @@ struct rds_pump {
 	struct rds_quota quota;
 	uint64_t started_ms;
 	uint64_t active_ms;
-	uint64_t linger_ms; // when it began to linger; 0: it doesn't
+	uint64_t linger_ms; // when it began to linger or bytes last arrived; 0: it doesn't linger
 	uint64_t look_ms;   // of one that lingers: when it was last looked at
+	int linger_left;    // and how many bytes hadn't arrived then
 	uint64_t window_ms; // a second in which bytes are counted
 	uint64_t window_bytes;
 	uint64_t demand_bytes; // since demands were last told

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import socket
+import sys
+import termios
 import time
 from typing import Any
+
+import pytest
 
 from conftest import Lab
 from polling import wait_until
@@ -75,3 +81,30 @@ def test_drain_deadline(lab: Lab) -> None:
         assert (time.monotonic() - begun >= 1.0) == (signals == 1)
         server.stop()
         assert [event["reason"] for event in server.logged("session ended")] == ["shutdown"]
+
+
+def unsent(side: RelaySide) -> int:
+    """Bytes that its own kernel still has; they would be lost with a reset."""
+    return int.from_bytes(fcntl.ioctl(side.sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+@pytest.mark.slow
+def test_slow_reader_who_still_talks(lab: Lab) -> None:
+    """What a side sent before it left arrives, however long its reader takes, who says something now and then."""
+    server, size = lab.server("relay"), 2 << 20
+    target, uuid = server.target(), fresh_uuid()
+    gone, reader = lab.relay_side(target), lab.relay_side(target)
+    reader.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    for side in (gone, reader):
+        side.join(uuid, server.key)
+    assert_joined(gone, reader)
+    gone.send_raw(bytes(size))
+    wait_until(lambda: unsent(gone) == 0, WAIT_S, "the relay has it all")
+    gone.close()
+    for _ in range(size // 32768):
+        reader.send_raw(b"still here")
+        reader.recv_exactly(32768)
+        time.sleep(0.25)  # its line is that slow
+    reader.recv_end()
+    (event,) = wait_until(lambda: server.logged("session ended"), WAIT_S, "the end")
+    assert event["ms"] > 15_000 and event["bytes_from_first"] == size + 100
