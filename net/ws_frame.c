@@ -59,8 +59,11 @@ void rds_ws_unmask(const uint8_t *bytes, size_t len, const uint8_t mask[4], uint
 	uint64_t wide_mask;
 	uint64_t words[4]; // which compilers take at once, in wider registers
 	size_t i = 0;
+	// Writes that are not aligned would cost half as much again.
+	for (; i < len && (uintptr_t)(out + i) % sizeof words != 0; i++)
+		out[i] = bytes[i] ^ mask[(offset + i) & 3];
 	for (size_t k = 0; k < sizeof turned; k++)
-		turned[k] = mask[(offset + k) & 3];
+		turned[k] = mask[(offset + i + k) & 3];
 	memcpy(&wide_mask, turned, sizeof wide_mask);
 	for (; i + sizeof words <= len; i += sizeof words) {
 		memcpy(words, bytes + i, sizeof words);
@@ -69,5 +72,5 @@ void rds_ws_unmask(const uint8_t *bytes, size_t len, const uint8_t mask[4], uint
 		memcpy(out + i, words, sizeof words);
 	}
 	for (; i < len; i++)
-		out[i] = bytes[i] ^ turned[i & 7];
+		out[i] = bytes[i] ^ mask[(offset + i) & 3];
 }
