@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Benchmarks: `make bench-id` measures the ID server against what it is compared with, `make
-# bench-fleet` keeps 22,500 peers online. test/bench/README.md says how, and what can be set.
-# `make bench-relay` measures the relay; ROUNDS=n (5) rounds, HBBR=/path adds an hbbr binary.
+# Benchmarks: `make bench-id` and `make bench-relay` measure the two servers against what they are
+# compared with, `make bench-fleet` keeps 22,500 peers online. test/bench/README.md says how, and what can be set.
 
 BENCH_PROGRAMS := echo fleet peers_db punch_load sqlite_alone udp_load \
 	relay_bulk relay_connect relay_idle relay_messages
@@ -21,12 +20,14 @@ bench-id: $(BUILD)/rdsrv bench-build
 	$(Q)$(BENCH_RUN) test/bench/bench_id.py $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY)) $(if $(HBBS),--hbbs $(HBBS))
 
+# ROUNDS=n, JSON=file, ONLY=bulk,websocket,messages,connect,idle, HBBR=/path/to/hbbr
+bench-relay: $(BUILD)/rdsrv bench-build
+	$(Q)$(BENCH_RUN) test/bench/bench_relay.py $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY)) $(if $(HBBR),--hbbr $(HBBR))
+
 # SECONDS_ONLINE=n instead of three minutes
 bench-fleet: $(BUILD)/rdsrv bench-build
 	$(Q)$(BENCH_RUN) test/bench/fleet.py $(if $(SECONDS_ONLINE),--seconds $(SECONDS_ONLINE))
-
-bench-relay: $(BUILD)/rdsrv $(BENCH_BINS)
-	$(Q)BUILD=$(BUILD) /usr/bin/python3 -B test/bench/relay.py
 
 -include $(wildcard $(BUILD)/test/bench/*.d)
 .PHONY: bench-build bench-id bench-fleet bench-relay
