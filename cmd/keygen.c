@@ -15,6 +15,19 @@ int keygen_fail(const struct keygen *keygen, const struct rds_error *err)
 	return RDS_EXIT_PROBLEM;
 }
 
+int keygen_load(const struct keygen *keygen, struct rds_keys *keys)
+{
+	struct rds_error err = {""};
+	int rc = rds_keys_load(keygen->dir, RDS_KEYS_READ, keys, &err);
+	if (rc == 0)
+		return RDS_EXIT_OK;
+	if (rc == -RDS_ENOENT)
+		(void)rds_fail(&err, RDS_ENOENT, "%s: there is no key pair yet",
+		               rds_datadir_path(keygen->dir));
+	rds_keys_clear(keys);
+	return keygen_fail(keygen, &err);
+}
+
 // The public key alone on stdout, the talk on stderr.
 static int announce(const struct keygen *keygen, const char *text)
 {
@@ -30,17 +43,17 @@ static int announce(const struct keygen *keygen, const char *text)
 
 static int refuse(const struct keygen *keygen)
 {
-	struct rds_keyfiles files;
-	struct rds_error err = {""};
+	struct rds_keys keys;
 	char fingerprint[RDS_FINGERPRINT_TEXT] = "";
-	if (rds_keys_load(keygen->dir, &files, NULL, &err) != 0)
-		return keygen_fail(keygen, &err);
-	rds_fingerprint(rds_view_text(rds_keypair_public_text(files.pair)), fingerprint);
+	int code = keygen_load(keygen, &keys);
+	if (code != RDS_EXIT_OK)
+		return code;
+	rds_fingerprint(rds_view_text(rds_keypair_public_text(keys.files.pair)), fingerprint);
 	(void)fprintf(stderr,
 	              "%s: %s/" RDS_SECRET_FILE
 	              " is there already (%s): nothing was changed; --rotate replaces it\n",
 	              keygen->cli->name, rds_datadir_path(keygen->dir), fingerprint);
-	rds_keypair_free(files.pair);
+	rds_keys_clear(&keys);
 	return RDS_EXIT_PROBLEM;
 }
 

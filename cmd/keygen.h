@@ -9,6 +9,8 @@
 // hbbs -g: makes the pair, or rotates it with the usual grace.
 int rds_keygen_renew(const struct rds_cli *cli, const struct rds_settings *settings);
 
+struct cJSON;
+
 // One keygen command, its options being read.
 struct keygen {
 	const struct rds_cli *cli;
@@ -29,10 +31,16 @@ int keygen_list(const struct keygen *keygen);
 int keygen_verify(const struct keygen *keygen);
 int keygen_show(const struct keygen *keygen, bool fingerprint);
 
+// In the form that was asked for; returns the exit code.
+int keygen_print(const struct keygen *keygen, const struct cJSON *json);
+
 // "NAME: text" on stderr; returns the exit code for a problem.
 int keygen_fail(const struct keygen *keygen, const struct rds_error *err);
 
-// Has the servers that run there look at the key files now.
+// Has the servers that run there look at the key files now, and says what became of it.
 void keygen_tell_running(const struct keygen *keygen);
+
+// Loads what is there; 0, or the exit code, all said.
+int keygen_load(const struct keygen *keygen, struct rds_keys *keys);
 
 #endif

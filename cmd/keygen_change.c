@@ -53,18 +53,43 @@ static void change_now(struct change *out)
 	               (unsigned)getuid());
 }
 
+static const char *member(const cJSON *json, const char *name)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+	return text == NULL ? "" : text;
+}
+
+static void tell_one(const struct keygen *keygen, const char *role, const char *text)
+{
+	struct rds_error err;
+	cJSON *answer = NULL;
+	// One that can't be asked finds out by itself.
+	if (rds_running_ask(keygen->dir, role, "take-keys", &answer, &err) != 0)
+		return;
+	const char *fault = member(answer, "error");
+	const char *key = member(answer, "key");
+	const char *name = keygen->cli->name;
+	if (fault[0] != '\0')
+		(void)fprintf(stderr, "%s: the running %s server has not taken it over: %s\n", name,
+		              role, fault);
+	else if (strcmp(key, text) != 0)
+		(void)fprintf(stderr, "%s: the running %s server goes on with %s, as its -k says\n",
+		              name, role, key[0] == '\0' ? "no key" : key);
+	else
+		(void)fprintf(stderr, "%s: the running %s server has taken it over\n", name, role);
+	cJSON_Delete(answer);
+}
+
 void keygen_tell_running(const struct keygen *keygen)
 {
-	static const char *const roles[] = {"id", "relay"};
-	for (size_t i = 0; i < 2; i++) {
-		struct rds_error err;
-		cJSON *answer = NULL;
-		// One that can't be asked finds out by itself.
-		if (rds_running_ask(keygen->dir, roles[i], "take-keys", &answer, &err) == 0)
-			(void)fprintf(stderr, "%s: the running %s server has been told\n",
-			              keygen->cli->name, roles[i]);
-		cJSON_Delete(answer);
+	struct rds_keys keys;
+	struct rds_error err;
+	if (rds_keys_load(keygen->dir, RDS_KEYS_READ, &keys, &err) == 0) {
+		const char *text = rds_keypair_public_text(keys.files.pair);
+		tell_one(keygen, "id", text);
+		tell_one(keygen, "relay", text);
 	}
+	rds_keys_clear(&keys);
 }
 
 static void advise(const struct keygen *keygen, const struct rds_rotated *rotated, int64_t until,
@@ -85,11 +110,16 @@ static void advise(const struct keygen *keygen, const struct rds_rotated *rotate
 		              name, print, text);
 	else
 		(void)fprintf(stderr, "%s: the old key (%s) is refused from now on\n", name, print);
-	if (rotated->server_conf_kept)
+	if (rotated->server_conf_fault.text[0] != '\0')
+		(void)fprintf(stderr, "%s: server.conf does not have the new key: %s\n", name,
+		              rotated->server_conf_fault.text);
+	else if (rotated->server_conf_kept)
 		(void)fprintf(stderr,
 		              "%s: %s/server.conf was edited, so it stays; with the new key it is "
 		              "server.conf.new\n",
 		              name, path);
+	if (rotated->log_fault.text[0] != '\0')
+		(void)fprintf(stderr, "%s: not written down: %s\n", name, rotated->log_fault.text);
 	(void)fprintf(stderr,
 	              "%s: give clients the new key: rdsrv export-conf --data-dir %s > "
 	              "server.conf\n",
@@ -230,7 +260,7 @@ int keygen_purge(const struct keygen *keygen)
 		return RDS_EXIT_USAGE;
 	}
 	format_time((int64_t)time(NULL) - age_sec, "%Y%m%d", day, sizeof day);
-	if (rds_keys_purge_backups(keygen->dir, keygen->older_than == NULL ? NULL : day, &n,
+	if (rds_backups_purge(keygen->dir, keygen->older_than == NULL ? NULL : day, &n,
 	                           &err) != 0)
 		return keygen_fail(keygen, &err);
 	(void)fprintf(stderr, "%s: backup files overwritten and removed: %zu\n", keygen->cli->name,

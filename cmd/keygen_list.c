@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// keygen's commands that only look.
+// keygen's commands that show keys.
 #include "cmd/keygen.h"
 
 #include "cmd/cmd.h"
@@ -14,19 +14,15 @@
 
 int keygen_show(const struct keygen *keygen, bool fingerprint)
 {
-	struct rds_keyfiles files;
-	struct rds_error err = {""};
+	struct rds_keys keys;
 	char print[RDS_FINGERPRINT_TEXT];
-	int rc = rds_keys_load(keygen->dir, &files, NULL, &err);
-	if (rc == -RDS_ENOENT)
-		(void)rds_fail(&err, RDS_ENOENT, "%s: there is no key pair yet",
-		               rds_datadir_path(keygen->dir));
-	if (rc != 0)
-		return keygen_fail(keygen, &err);
-	const char *text = rds_keypair_public_text(files.pair);
+	int code = keygen_load(keygen, &keys);
+	if (code != RDS_EXIT_OK)
+		return code;
+	const char *text = rds_keypair_public_text(keys.files.pair);
 	rds_fingerprint(rds_view_text(text), print);
 	(void)puts(fingerprint ? print : text);
-	rds_keypair_free(files.pair);
+	rds_keys_clear(&keys);
 	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }
 
@@ -54,17 +50,18 @@ static void add_key(const struct listing *listing, const char *text, const char 
 	                rds_key_use_sources(listing->use, text, listing->now));
 }
 
-static void add_keys(const struct listing *listing, const struct rds_keyfiles *files,
-                     const struct rds_keyring *ring)
+static void add_keys(const struct listing *listing, const struct rds_keys *keys)
 {
-	add_key(listing, rds_keypair_public_text(files->pair), "current", ring->current_since, 0);
+	const struct rds_keyring *ring = &keys->ring;
+	add_key(listing, rds_keypair_public_text(keys->files.pair), "current", ring->current_since,
+	        0);
 	if (ring->next != NULL)
 		add_key(listing, rds_keypair_public_text(ring->next), "next", ring->next_since, 0);
 	for (size_t i = ring->n_retired; i-- > 0;) {
 		const struct rds_retired_key *key = &ring->retired[i];
 		add_key(listing, key->public_text,
-		        key->accepted_until > listing->now ? "retired, still accepted"
-		                                           : "retired, refused",
+		        rds_keyring_accepts(key, listing->now) ? "retired, still accepted"
+		                                               : "retired, refused",
 		        key->since, key->accepted_until);
 	}
 }
@@ -88,7 +85,7 @@ static void ask_running(const struct keygen *keygen, cJSON *json)
 	cJSON_Delete(answer);
 }
 
-static int print(const struct keygen *keygen, const cJSON *json)
+int keygen_print(const struct keygen *keygen, const cJSON *json)
 {
 	char *text = keygen->as_json ? cJSON_Print(json) : NULL;
 	if (text != NULL)
@@ -99,8 +96,7 @@ static int print(const struct keygen *keygen, const cJSON *json)
 	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }
 
-static int list(const struct keygen *keygen, const struct rds_keyfiles *files,
-                const struct rds_keyring *ring)
+static int list(const struct keygen *keygen, const struct rds_keys *keys)
 {
 	struct rds_error err = {""};
 	struct rds_key_use *use = rds_key_use_new();
@@ -113,8 +109,8 @@ static int list(const struct keygen *keygen, const struct rds_keyfiles *files,
 		rc = rds_key_use_load(use, keygen->dir, "relay", &err);
 	int code = RDS_EXIT_OK;
 	if (rc == 0) {
-		add_keys(&listing, files, ring);
-		code = print(keygen, json);
+		add_keys(&listing, keys);
+		code = keygen_print(keygen, json);
 	} else {
 		code = keygen_fail(keygen, &err);
 	}
@@ -125,105 +121,11 @@ static int list(const struct keygen *keygen, const struct rds_keyfiles *files,
 
 int keygen_list(const struct keygen *keygen)
 {
-	struct rds_keyfiles files;
-	struct rds_keyring ring;
-	struct rds_error err = {""};
-	int rc = rds_keys_load(keygen->dir, &files, &ring, &err);
-	if (rc == -RDS_ENOENT)
-		(void)rds_fail(&err, RDS_ENOENT, "%s: there is no key pair yet",
-		               rds_datadir_path(keygen->dir));
-	int code = rc != 0 ? keygen_fail(keygen, &err) : list(keygen, &files, &ring);
-	rds_keypair_free(files.pair);
-	rds_keyring_clear(&ring);
+	struct rds_keys keys;
+	int code = keygen_load(keygen, &keys);
+	if (code != RDS_EXIT_OK)
+		return code;
+	code = list(keygen, &keys);
+	rds_keys_clear(&keys);
 	return code;
-}
-
-struct verification {
-	const struct keygen *keygen;
-	cJSON *checks;
-	bool all_ok;
-};
-
-static void add_check(struct verification *v, const char *name, bool ok, const char *detail,
-                      const char *fix)
-{
-	cJSON *item = rds_json_item(v->checks);
-	rds_json_text(item, "name", name);
-	rds_json_text(item, "status", ok ? "ok" : "fail");
-	rds_json_text(item, "detail", detail);
-	rds_json_text(item, "fix", ok ? "" : fix);
-	v->all_ok = v->all_ok && ok;
-}
-
-// Whether a file's owner is the directory's and its mode shuts out whom it should.
-static void verify_file(struct verification *v, const char *name, mode_t mode)
-{
-	const struct rds_datadir *dir = v->keygen->dir;
-	struct stat st;
-	char detail[128];
-	char fix[4300];
-	if (!rds_datadir_stat(dir, name, &st))
-		return;
-	mode_t extra = st.st_mode & 0777 & ~mode;
-	bool owned = st.st_uid == rds_datadir_owner(dir);
-	(void)snprintf(detail, sizeof detail, "mode %04o, owner %u", (unsigned)(st.st_mode & 0777),
-	               (unsigned)st.st_uid);
-	if (!owned)
-		(void)snprintf(fix, sizeof fix, "chown %u %s/%s", (unsigned)rds_datadir_owner(dir),
-		               rds_datadir_path(dir), name);
-	else
-		(void)snprintf(fix, sizeof fix, "chmod %04o %s/%s", (unsigned)mode,
-		               rds_datadir_path(dir), name);
-	add_check(v, name, extra == 0 && owned, detail, fix);
-}
-
-static void verify_backup(void *ctx, const char *name)
-{
-	struct verification *v = ctx;
-	uint8_t text[1024];
-	size_t len = 0;
-	struct rds_error err = {""};
-	struct rds_keypair *pair = NULL;
-	int rc = rds_datadir_read(v->keygen->dir, name, text, sizeof text, &len, NULL, &err);
-	if (rc == 0)
-		rc = rds_keypair_parse(rds_view_of(text, len), &pair, &err);
-	rds_wipe(text, sizeof text);
-	if (rc != 0)
-		add_check(v, name, false, err.text, "move it away: it can't be restored");
-	else
-		verify_file(v, name, 0600);
-	rds_keypair_free(pair);
-}
-
-// Ends an interrupted rotation, too, as every start does.
-static void verify_pair(struct verification *v)
-{
-	struct rds_keyfiles files;
-	struct rds_error err = {""};
-	char print[RDS_FINGERPRINT_TEXT] = "";
-	int rc = rds_keys_load(v->keygen->dir, &files, NULL, &err);
-	if (rc == 0)
-		rds_fingerprint(rds_view_text(rds_keypair_public_text(files.pair)), print);
-	add_check(v, "pair", rc == 0,
-	          rc == 0              ? print
-	          : rc == -RDS_ENOENT ? "there is none"
-	                               : err.text,
-	          rc == -RDS_ENOENT ? "rdsrv keygen, or start the server" : "see there");
-	rds_keypair_free(files.pair);
-}
-
-int keygen_verify(const struct keygen *keygen)
-{
-	cJSON *json = rds_json_answer(NULL);
-	struct verification v = {
-	        .keygen = keygen, .checks = rds_json_array(json, "checks"), .all_ok = true};
-	verify_pair(&v);
-	verify_file(&v, RDS_SECRET_FILE, 0600);
-	verify_file(&v, RDS_PUBLIC_FILE, 0644);
-	verify_file(&v, RDS_KEYRING_FILE, 0600);
-	rds_keys_each_backup(keygen->dir, verify_backup, &v);
-	(void)cJSON_ReplaceItemInObjectCaseSensitive(json, "ok", cJSON_CreateBool(v.all_ok));
-	int code = print(keygen, json);
-	cJSON_Delete(json);
-	return code == RDS_EXIT_OK && !v.all_ok ? RDS_EXIT_PROBLEM : code;
 }

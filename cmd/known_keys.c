@@ -35,23 +35,21 @@ static void add_ring(struct rds_known_keys *keys, const struct rds_keyring *ring
 int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *out,
                         struct rds_error *err)
 {
-	struct rds_keyfiles files;
-	struct rds_keyring ring;
+	struct rds_keys keys;
 	char *running = rds_running_key(dir);
 	*out = (struct rds_known_keys){0};
-	int rc = rds_keys_load(dir, &files, &ring, err);
+	int rc = rds_keys_load(dir, RDS_KEYS_READ, &keys, err);
 	if (running != NULL)
 		add(out, running, RDS_KNOWN_CURRENT, 0);
 	else if (rc == 0)
-		add(out, copy_of(files.pair), RDS_KNOWN_CURRENT, 0);
+		add(out, copy_of(keys.files.pair), RDS_KNOWN_CURRENT, 0);
 	if (rc == 0)
-		add_ring(out, &ring);
+		add_ring(out, &keys.ring);
 	if (rc == -RDS_ENOENT)
 		(void)rds_fail(err, RDS_ENOENT,
 		               "%s: no key there yet: start the server, or run rdsrv keygen",
 		               rds_datadir_path(dir));
-	rds_keypair_free(files.pair);
-	rds_keyring_clear(&ring);
+	rds_keys_clear(&keys);
 	return running != NULL ? 0 : rc;
 }
 

@@ -140,7 +140,7 @@ static int start(struct role *role, struct rds_error *err)
 	role_key_log(role);
 	role_key_watch(role);
 	if (role->kind->id)
-		role_write_server_conf(role);
+		role_write_server_conf(role, true);
 	return 0;
 }
 

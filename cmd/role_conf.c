@@ -24,7 +24,7 @@ static void guess_id_server(const struct role *role, struct rds_client_conf *con
 }
 
 // Not being able to write it stops nobody from connecting: a warning.
-void role_write_server_conf(struct role *role)
+void role_write_server_conf(struct role *role, bool wait)
 {
 	struct rds_error err;
 	struct rds_client_conf conf;
@@ -37,7 +37,7 @@ void role_write_server_conf(struct role *role)
 	int rc = rds_form_write(RDS_FORM_SERVER_CONF, &conf,
 	                        (struct rds_form_options){.guessed = guess}, &text, &err);
 	if (rc == 0)
-		rc = rds_server_conf_write(role->dir, rds_bytes_view(&text), &written, &err);
+		rc = rds_server_conf_write(role->dir, rds_bytes_view(&text), wait, &written, &err);
 	if (rc == 0 && written)
 		rds_log(RDS_LOG_INFO, "wrote " RDS_SERVER_CONF,
 		        rds_field_text("id_server", conf.id_server),

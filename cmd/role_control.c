@@ -163,6 +163,14 @@ static void add_key_use(cJSON *json, struct role *role)
 	rds_key_use_free(unseen.use);
 }
 
+static cJSON *take_keys(struct role *role)
+{
+	struct rds_error err;
+	cJSON *json = rds_json_answer(role_key_follow(role, &err) == 0 ? NULL : err.text);
+	add_key(json, role);
+	return json;
+}
+
 static cJSON *run(const struct role_control *control, const char *command, const char *words)
 {
 	cJSON *json = NULL;
@@ -173,9 +181,7 @@ static cJSON *run(const struct role_control *control, const char *command, const
 		json = rds_json_answer(NULL);
 		add_settings(json, control->role);
 	} else if (strcmp(command, "take-keys") == 0 && words[0] == '\0') {
-		if (rds_key_policy_is_stale(control->role->key))
-			role_key_reload(control->role);
-		json = rds_json_answer(NULL);
+		json = take_keys(control->role);
 	} else if (strcmp(command, "key-use") == 0 && words[0] == '\0') {
 		json = rds_json_answer(NULL);
 		add_key_use(json, control->role);

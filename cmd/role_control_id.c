@@ -291,10 +291,16 @@ static int back_up_into(const struct role *role, const struct rds_datadir *to,
 	static const struct {
 		const char *name;
 		mode_t mode;
-	} files[] = {{RDS_SECRET_FILE, 0600}, {RDS_PUBLIC_FILE, 0644}, {"server.conf", 0644}};
-	int rc = 0;
+	} files[] = {{RDS_SECRET_FILE, 0600},
+	             {RDS_PUBLIC_FILE, 0644},
+	             {RDS_KEYRING_FILE, 0600},
+	             {"server.conf", 0644}};
+	int rc = rds_datadir_begin(role->dir, false, err); // or they may not fit each other
+	if (rc != 0)
+		return rc;
 	for (size_t i = 0; i < sizeof files / sizeof files[0] && rc == 0; i++)
 		rc = copy_file(role, files[i].name, files[i].mode, to, err);
+	rds_datadir_end(role->dir);
 	char *path = rds_asprintf("%s/" RDS_DATABASE_FILE, rds_datadir_path(to));
 	if (rc == 0)
 		rc = rds_id_service_backup(role->id, path, err);

@@ -183,22 +183,29 @@ static void complain_of_keys(struct role *role, const struct rds_error *err)
 	        rds_field_text("why", err->text));
 }
 
-void role_key_reload(struct role *role)
+static int reload(struct role *role, struct rds_error *err)
 {
-	struct rds_error err;
-	bool changed = false;
-	if (rds_key_policy_reload(role->key, &changed, &err) != 0) {
-		complain_of_keys(role, &err);
-		return;
-	}
+	enum rds_key_news news;
+	int rc = rds_key_policy_reload(role->key, &news, err);
+	if (rc != 0)
+		return rc;
 	role->key_complaint_ms = 0;
-	set_offered_keys(role);
-	rds_log(RDS_LOG_INFO, changed ? "took over a new key" : "took over changed key files",
+	bool changed = news == RDS_KEY_NEWS_CURRENT;
+	rds_log(news == RDS_KEY_NEWS_NONE ? RDS_LOG_DEBUG : RDS_LOG_INFO,
+	        changed ? "took over a new key" : "took over changed key files",
 	        rds_field_text("directory", rds_datadir_path(role->dir)));
 	if (changed)
 		role_key_log(role);
 	if (changed && role->kind->id)
-		role_write_server_conf(role);
+		role_write_server_conf(role, false);
+	return 0;
+}
+
+int role_key_follow(struct role *role, struct rds_error *err)
+{
+	int rc = rds_key_policy_is_stale(role->key) ? reload(role, err) : 0;
+	set_offered_keys(role);
+	return rc;
 }
 
 void role_key_use_save(struct role *role)
@@ -215,9 +222,10 @@ void role_key_use_save(struct role *role)
 static void on_watch(void *ctx)
 {
 	struct role *role = ctx;
-	if (rds_key_policy_is_stale(role->key))
-		role_key_reload(role);
-	set_offered_keys(role);
+	struct rds_error err;
+	int rc = role_key_follow(role, &err);
+	if (rc != 0 && rc != -RDS_EBUSY)
+		complain_of_keys(role, &err);
 	if (rds_loop_now_ms(role->loop) - role->key_use_saved_ms >= SAVE_EVERY_MS)
 		role_key_use_save(role);
 }

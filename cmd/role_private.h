@@ -142,7 +142,9 @@ int role_key_open(struct role *role, struct rds_error *err);
 void role_key_close(struct role *role);
 // Looks at the key files once a second from now on, and follows what changes there.
 void role_key_watch(struct role *role);
-void role_key_reload(struct role *role);
+// Takes over what has changed in the key files. A failure, with *err: the old keys go on; -RDS_EBUSY:
+// another process is at work on them.
+int role_key_follow(struct role *role, struct rds_error *err);
 // Writes down which keys are in use.
 void role_key_use_save(struct role *role);
 // Whether a secret key among the settings is a whole pair. -RDS_EINVAL.
@@ -206,7 +208,8 @@ int role_control_open(struct role *role, struct rds_error *err);
 void role_control_close(struct role *role);
 void role_unlock(struct role *role);
 
-// role_conf.c: the data directory's server.conf, written where there is none.
-void role_write_server_conf(struct role *role);
+// role_conf.c: the data directory's server.conf, written where there is none. wait: as
+// rds_datadir_begin.
+void role_write_server_conf(struct role *role, bool wait);
 
 #endif

@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
+
+// How long begin waits for another process, which needs some milliseconds, and how often it asks.
+#define WAIT_SEC      10
+#define TRIES_PER_SEC 100
 
 struct rds_datadir {
 	char *path;
@@ -239,10 +244,13 @@ void rds_datadir_each(const struct rds_datadir *dir, const char *prefix,
 
 static void sweep_one(void *ctx, const char *name)
 {
-	static const char end[] = ".tmp";
+	static const char form[] = ".0123456789abcdef.tmp";
+	struct rds_error ignored;
 	size_t len = strlen(name);
-	if (len > sizeof end && strcmp(name + len - (sizeof end - 1), end) == 0)
-		rds_datadir_discard(ctx, name);
+	const char *end = len < sizeof form ? "" : name + len - (sizeof form - 1);
+	if (end[0] == '.' && strspn(end + 1, "0123456789abcdef") == 16 &&
+	    strcmp(end + 17, ".tmp") == 0)
+		(void)!rds_datadir_wipe(ctx, name, &ignored);
 }
 
 void rds_datadir_sweep(const struct rds_datadir *dir, const char *name)
@@ -257,11 +265,21 @@ bool rds_datadir_stat(const struct rds_datadir *dir, const char *name, struct st
 	return fstatat(dir->fd, name, out, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-void rds_datadir_begin(const struct rds_datadir *dir)
+int rds_datadir_begin(const struct rds_datadir *dir, bool wait, struct rds_error *err)
 {
-	// A file system without locks leaves it to luck.
-	while (flock(dir->fd, LOCK_EX) != 0 && errno == EINTR)
-		;
+	const struct timespec pause = {.tv_nsec = 1000000000L / TRIES_PER_SEC};
+	for (int tries = wait ? WAIT_SEC * TRIES_PER_SEC : 0;; tries--) {
+		// A file system without locks leaves it to luck.
+		if (flock(dir->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			return 0;
+		if (tries <= 0)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	return rds_fail(err, RDS_EBUSY,
+	                "%s: another process is at work on the keys there and doesn't end: look "
+	                "for an rdsrv keygen that hangs",
+	                dir->path);
 }
 
 void rds_datadir_end(const struct rds_datadir *dir)
@@ -274,6 +292,49 @@ int rds_datadir_remove(const struct rds_datadir *dir, const char *name, struct r
 	if (unlinkat(dir->fd, name, 0) != 0 && errno != ENOENT)
 		return fail_sys(err, dir, name, "can't remove");
 	return fsync(dir->fd) == 0 || errno == EINVAL ? 0 : fail_sys(err, dir, name, "can't sync");
+}
+
+// Whether the file of that size ends with the line.
+static bool ends_with(int fd, off_t size, struct rds_view line)
+{
+	char tail[512];
+	return line.len <= sizeof tail && size >= (off_t)line.len &&
+	       pread(fd, tail, line.len, size - (off_t)line.len) == (ssize_t)line.len &&
+	       rds_view_equal(rds_view_of(tail, line.len), line);
+}
+
+// All of the line, or nothing of it.
+static bool add_line(int fd, off_t size, struct rds_view line)
+{
+	if (ends_with(fd, size, line))
+		return true;
+	if (write_all(fd, line))
+		return fsync(fd) == 0;
+	int error = errno;
+	(void)!ftruncate(fd, size);
+	errno = error;
+	return false;
+}
+
+int rds_datadir_append(const struct rds_datadir *dir, const char *name, mode_t mode,
+                       struct rds_view line, struct rds_error *err)
+{
+	struct stat st;
+	int rc = 0;
+	int fd = openat(dir->fd, name,
+	                O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, mode);
+	if (fd < 0)
+		return fail_sys(err, dir, name, "can't open");
+	if (fstat(fd, &st) != 0)
+		rc = fail_sys(err, dir, name, "can't read");
+	else if (!S_ISREG(st.st_mode))
+		rc = rds_fail(err, RDS_ESYS, "%s/%s: not a regular file", dir->path, name);
+	else if (st.st_size == 0 && !fill(dir, fd, name, mode, line))
+		rc = fail_sys(err, dir, name, "can't write");
+	else if (st.st_size > 0 && !add_line(fd, st.st_size, line))
+		rc = fail_sys(err, dir, name, "can't write");
+	(void)close(fd);
+	return rc;
 }
 
 static bool overwrite(int fd)

@@ -66,8 +66,14 @@ void rds_datadir_discard(const struct rds_datadir *dir, const char *temporary);
 void rds_datadir_each(const struct rds_datadir *dir, const char *prefix,
                       void (*fn)(void *ctx, const char *name), void *ctx);
 
-// Removes what stage left of a file when its process died. Call between begin and end.
+// Wipes what stage left of a file, and of those whose names go on behind a dot, when its process
+// died. Call between begin and end.
 void rds_datadir_sweep(const struct rds_datadir *dir, const char *name);
+
+// Adds a line to a file's end, safely on disk, unless it is its last line already.
+int rds_datadir_append(const struct rds_datadir *dir, const char *name, mode_t mode,
+                       struct rds_view line, struct rds_error *err)
+        __attribute__((warn_unused_result));
 
 // Overwrites a file's bytes, then removes it, both safely on disk.
 int rds_datadir_wipe(const struct rds_datadir *dir, const char *name, struct rds_error *err)
@@ -80,8 +86,10 @@ bool rds_datadir_stat(const struct rds_datadir *dir, const char *name, struct st
 int rds_datadir_remove(const struct rds_datadir *dir, const char *name, struct rds_error *err)
         __attribute__((warn_unused_result));
 
-// Between these two no other process is between them for the same directory.
-void rds_datadir_begin(const struct rds_datadir *dir);
+// Between these two no other process is between them for the same directory. begin waits for it, up
+// to 10 s, or, without wait, not at all. -RDS_EBUSY: not to be ended then.
+int rds_datadir_begin(const struct rds_datadir *dir, bool wait, struct rds_error *err)
+        __attribute__((warn_unused_result));
 void rds_datadir_end(const struct rds_datadir *dir);
 
 // Takes an exclusive lock on a file of that name, which holds our pid. The lock lasts until the

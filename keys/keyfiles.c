@@ -3,7 +3,9 @@
 
 #include "core/log.h"
 
+#include <pwd.h>
 #include <stdio.h>
+#include <unistd.h>
 
 // Some hundred bytes, and white space that an editor may have added.
 #define FILE_MAX 1024
@@ -103,8 +105,10 @@ static int put(const struct rds_datadir *dir, const struct rds_keypair *pair, st
 int rds_keyfiles_put(const struct rds_datadir *dir, const struct rds_keypair *pair,
                      struct rds_error *err)
 {
-	rds_datadir_begin(dir);
-	int rc = put(dir, pair, err);
+	int rc = rds_datadir_begin(dir, true, err);
+	if (rc != 0)
+		return rc;
+	rc = put(dir, pair, err);
 	rds_datadir_end(dir);
 	return rc;
 }
@@ -127,8 +131,10 @@ static int write_new_pair(const struct rds_datadir *dir, struct rds_keypair **ou
 int rds_keyfiles_make(const struct rds_datadir *dir, struct rds_keypair **out,
                       struct rds_error *err)
 {
-	rds_datadir_begin(dir);
-	int rc = write_new_pair(dir, out, err);
+	int rc = rds_datadir_begin(dir, true, err);
+	if (rc != 0)
+		return rc;
+	rc = write_new_pair(dir, out, err);
 	rds_datadir_end(dir);
 	return rc;
 }
@@ -142,47 +148,49 @@ void rds_keyfiles_warn_exposed(const struct rds_datadir *dir)
 }
 
 // What was loaded, made whole: the public file is written where it is missing.
-static int take_loaded(const struct rds_datadir *dir, struct rds_keyfiles *files,
-                       struct rds_error *err)
+static int complete(const struct rds_datadir *dir, struct rds_keyfiles *files,
+                    struct rds_error *err)
 {
 	if (files->exposed)
 		rds_keyfiles_warn_exposed(dir);
 	if (!files->public_absent)
 		return 0;
+	files->public_absent = false;
 	rds_log(RDS_LOG_INFO, "wrote the missing " RDS_PUBLIC_FILE " from the secret key",
 	        rds_field_text("directory", rds_datadir_path(dir)));
 	return write_public(dir, files->pair, err);
 }
 
-static int load_or_make(const struct rds_datadir *dir, struct rds_keypair **out, bool *made,
-                        struct rds_error *err)
+int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keyfiles *out, bool *made,
+                              struct rds_error *err)
 {
-	struct rds_keyfiles files;
-	int rc = rds_keyfiles_load(dir, &files, err);
+	*made = false;
+	int rc = rds_keyfiles_load(dir, out, err);
 	if (rc == -RDS_ENOENT) {
-		rc = write_new_pair(dir, out, err);
+		rc = write_new_pair(dir, &out->pair, err);
 		*made = rc == 0;
 		if (rc != -RDS_EEXIST)
 			return rc;
 		// Without locks, another process was quicker: its pair is the pair.
-		rc = rds_keyfiles_load(dir, &files, err);
+		rc = rds_keyfiles_load(dir, out, err);
 	}
 	if (rc == 0)
-		rc = take_loaded(dir, &files, err);
+		rc = complete(dir, out, err);
 	if (rc != 0) {
-		rds_keypair_free(files.pair);
-		return rc;
+		rds_keypair_free(out->pair);
+		out->pair = NULL;
 	}
-	*out = files.pair;
-	return 0;
+	return rc;
 }
 
-int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keypair **out, bool *made,
-                              struct rds_error *err)
+int rds_keyfiles_check_owner(const struct rds_datadir *dir, struct rds_error *err)
 {
-	*made = false;
-	rds_datadir_begin(dir);
-	int rc = load_or_make(dir, out, made, err);
-	rds_datadir_end(dir);
-	return rc;
+	struct stat st;
+	if (geteuid() == 0 || !rds_datadir_stat(dir, RDS_SECRET_FILE, &st) ||
+	    st.st_uid == geteuid())
+		return 0;
+	const struct passwd *owner = getpwuid(st.st_uid);
+	return rds_fail(err, RDS_ESYS,
+	                "%s/" RDS_SECRET_FILE " belongs to user %s: run this as that user or root",
+	                rds_datadir_path(dir), owner == NULL ? "(unknown)" : owner->pw_name);
 }

@@ -36,8 +36,13 @@ int rds_keyfiles_put(const struct rds_datadir *dir, const struct rds_keypair *pa
                      struct rds_error *err) __attribute__((warn_unused_result));
 
 // Loads, or makes what isn't there, logging what it did. Two processes that do this at once end
-// up with the same pair. *made says whether this call made it.
-int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keypair **out, bool *made,
+// up with the same pair. *made says whether this call made it. Call between rds_datadir_begin and
+// _end.
+int rds_keyfiles_load_or_make(const struct rds_datadir *dir, struct rds_keyfiles *out, bool *made,
                               struct rds_error *err) __attribute__((warn_unused_result));
+
+// Root may change anybody's keys; others only their own. -RDS_ESYS with *err.
+int rds_keyfiles_check_owner(const struct rds_datadir *dir, struct rds_error *err)
+        __attribute__((warn_unused_result));
 
 #endif

@@ -28,6 +28,11 @@ struct rds_retired_key *rds_keyring_find(struct rds_keyring *ring, struct rds_vi
 	return NULL;
 }
 
+bool rds_keyring_accepts(const struct rds_retired_key *key, int64_t now)
+{
+	return key->pair != NULL && now < key->accepted_until;
+}
+
 void rds_keyring_drop(struct rds_keyring *ring, struct rds_retired_key *key)
 {
 	size_t at = (size_t)(key - ring->retired);
@@ -128,6 +133,8 @@ static const char *read_all(const cJSON *json, struct rds_keyring *ring)
 		return "next";
 	return !get_time(json, "current_since", &ring->current_since) ? "current_since"
 	       : !get_public(json, "pending", ring->pending)          ? "pending"
+	       : !get_text(json, "pending_by", ring->pending_by, sizeof ring->pending_by)
+	               ? "pending_by"
 	       : !get_text(json, "server_conf_sha256", ring->server_conf_sha256,
 	                   sizeof ring->server_conf_sha256)
 	               ? "server_conf_sha256"
@@ -182,9 +189,11 @@ int rds_keyring_load(const struct rds_datadir *dir, struct rds_keyring *out, str
 	int rc = rds_datadir_read(dir, RDS_KEYRING_FILE, (uint8_t *)text, FILE_MAX, &len, NULL,
 	                          err);
 	if (rc == 0) {
-		const char *end = NULL;
+		const char *end = text;
 		cJSON *json = cJSON_ParseWithLengthOpts(text, len, &end, false);
-		rc = parse(dir, json, out, err);
+		struct rds_view rest = rds_view_of(end, (size_t)(text + len - end));
+		rc = rds_view_trim(rest).len == 0 ? parse(dir, json, out, err)
+		                                  : fail_parse(dir, "damaged", err);
 		delete_json(json);
 	}
 	rds_wipe(text, FILE_MAX);
@@ -241,6 +250,7 @@ static cJSON *to_json(const struct rds_keyring *ring)
 	(void)checked(cJSON_AddNumberToObject(json, "version", VERSION));
 	put_time(json, "current_since", ring->current_since);
 	put_text(json, "pending", ring->pending);
+	put_text(json, "pending_by", ring->pending_by);
 	put_text(json, "server_conf_sha256", ring->server_conf_sha256);
 	if (ring->next != NULL) {
 		cJSON *next = checked(cJSON_AddObjectToObject(json, "next"));

@@ -28,6 +28,7 @@ struct rds_keyring {
 	int64_t next_since;
 	int64_t current_since;         // of the pair in the key files
 	char pending[RDS_PUBLIC_TEXT]; // a rotation to this key is under way; "": none is
+	char pending_by[128];          // since when and by whom, as keygen.log will have it
 	char server_conf_sha256[65];   // of the server.conf that we wrote last; "": none
 };
 
@@ -47,6 +48,10 @@ struct rds_retired_key *rds_keyring_find(struct rds_keyring *ring, struct rds_vi
 // Adds a retired key; takes pair.
 void rds_keyring_retire(struct rds_keyring *ring, struct rds_keypair *pair, int64_t since,
                         int64_t now, int64_t accepted_until);
+
+// Whether clients that hold it are let in. One without its secret was retired by hand: for good,
+// whatever the clock says.
+bool rds_keyring_accepts(const struct rds_retired_key *key, int64_t now);
 
 // Takes out a retired key.
 void rds_keyring_drop(struct rds_keyring *ring, struct rds_retired_key *key);

@@ -36,10 +36,16 @@ void rds_key_policy_free(struct rds_key_policy *policy);
 // Whether the files that it read have changed since.
 bool rds_key_policy_is_stale(const struct rds_key_policy *policy);
 
-// Reads them anew. Keys that stay keep their handles; *changed: whether clients are told another
-// key. A failure, with *err, leaves it as it was.
-int rds_key_policy_reload(struct rds_key_policy *policy, bool *changed, struct rds_error *err)
-        __attribute__((warn_unused_result));
+enum rds_key_news {
+	RDS_KEY_NEWS_NONE,
+	RDS_KEY_NEWS_OTHERS,  // which keys are accepted beside the current one, or until when
+	RDS_KEY_NEWS_CURRENT, // clients are told another key
+};
+
+// Reads them anew. Keys that stay keep their handles. A failure, with *err, leaves it as it was, as
+// does -RDS_EBUSY: another process is at work on the files, try again soon.
+int rds_key_policy_reload(struct rds_key_policy *policy, enum rds_key_news *news,
+                          struct rds_error *err) __attribute__((warn_unused_result));
 
 // The text that clients must show (the first of several); NULL: none is enforced.
 const char *rds_key_policy_enforced(const struct rds_key_policy *policy);

@@ -1,18 +1,38 @@
 // SPDX-License-Identifier: MIT
 // Changing the key of a data directory: every step is on disk before the next begins, so that a
-// crash anywhere leaves a whole pair, and a start that finds a rotation half done ends it.
+// crash anywhere leaves a whole pair, and whoever looks next ends a rotation that is half done.
 #ifndef RDS_KEYS_ROTATE_H
 #define RDS_KEYS_ROTATE_H
 
+#include "keys/backups.h"
 #include "keys/keyfiles.h"
 #include "keys/keyring.h"
 
-#define RDS_BACKUP_NAME 64
-#define RDS_KEYGEN_LOG  "keygen.log"
+#define RDS_KEYGEN_LOG "keygen.log"
+
+// What a directory holds of keys.
+struct rds_keys {
+	struct rds_keyfiles files;
+	struct rds_keyring ring;
+	bool made; // the pair, just now
+};
+
+enum rds_keys_mode {
+	RDS_KEYS_READ,     // what is there
+	RDS_KEYS_COMPLETE, // and makes what isn't: the pair, or its public file
+	RDS_KEYS_FOLLOW,   // what is there, without waiting for another process: -RDS_EBUSY
+};
+
+// Loads key files and keyring together, ending a rotation first that was interrupted: past its
+// point of no return the new pair is completed, before it the old one stays. As rds_keyfiles_load
+// otherwise. *out is the caller's to clear, also after a failure.
+int rds_keys_load(const struct rds_datadir *dir, enum rds_keys_mode mode, struct rds_keys *out,
+                  struct rds_error *err) __attribute__((warn_unused_result));
+void rds_keys_clear(struct rds_keys *keys);
 
 // When and by whom; for backups' names and keygen.log.
 struct rds_key_change {
-	int64_t now; // Unix seconds
+	int64_t now;      // Unix seconds
 	const char *day;  // 20260131, local time
 	const char *time; // as keygen.log has it
 	const char *who;
@@ -23,6 +43,9 @@ struct rds_rotated {
 	char new_text[RDS_PUBLIC_TEXT];
 	char backup[RDS_BACKUP_NAME]; // the old secret's name; its .pub is beside it
 	bool server_conf_kept;        // a person has edited it: the new one is server.conf.new
+	// What could not be done, though the rotation was; "": it was.
+	struct rds_error server_conf_fault;
+	struct rds_error log_fault;
 };
 
 // Replaces the pair by `pair` (borrowed; NULL: the one made ahead, else a new one), and accepts the
@@ -32,13 +55,6 @@ struct rds_rotated {
 int rds_rotate(const struct rds_datadir *dir, const struct rds_key_change *change,
                int64_t accepted_until, const struct rds_keypair *pair, struct rds_rotated *out,
                struct rds_error *err) __attribute__((warn_unused_result));
-
-// Loads the key files, ending a rotation first that was interrupted: past its point of no return
-// the new pair is completed, before it the old one stays. As rds_keyfiles_load otherwise. ring may
-// be NULL; else it is the caller's to clear, also after a failure.
-int rds_keys_load(const struct rds_datadir *dir, struct rds_keyfiles *files,
-                  struct rds_keyring *ring, struct rds_error *err)
-        __attribute__((warn_unused_result));
 
 // Makes the next pair ahead; one that is there already stays. *text gets its public text.
 int rds_keys_make_next(const struct rds_datadir *dir, const struct rds_key_change *change,
@@ -51,13 +67,9 @@ int rds_keys_retire(const struct rds_datadir *dir, const struct rds_key_change *
                     const char *name, size_t *n, struct rds_error *err)
         __attribute__((warn_unused_result));
 
-// Overwrites and removes the backups of days before that one (20260131; NULL: all). *n: how many
-// files.
-int rds_keys_purge_backups(const struct rds_datadir *dir, const char *before_day, size_t *n,
-                           struct rds_error *err) __attribute__((warn_unused_result));
-
-// Calls fn with the name of each backup of a secret key.
-void rds_keys_each_backup(const struct rds_datadir *dir, void (*fn)(void *ctx, const char *name),
-                          void *ctx);
+// What rotate.c and keys_change.c share: the keys, for changes of them. Ended with rds_datadir_end,
+// if it didn't fail. -RDS_ENOENT, with *err, if there is no pair.
+int rds_keys_begin(const struct rds_datadir *dir, struct rds_keys *out, struct rds_error *err)
+        __attribute__((warn_unused_result));
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/limits.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 // The text of the file; NULL: there is none, or it is empty. Fresh memory.
 static int read_conf(const struct rds_datadir *dir, char **out, struct rds_error *err)
@@ -18,21 +19,41 @@ static int read_conf(const struct rds_datadir *dir, char **out, struct rds_error
 	return rc == -RDS_ENOENT ? 0 : rc;
 }
 
-// The text with another value behind "key="; NULL if it has no such line. Fresh memory.
-static char *with_key(const char *text, const char *key)
+static const char blanks[] = " \t";
+
+// The value of a line "key = ...", as a person may write it; its length is 0 in other lines.
+static struct rds_view value_of(const char *line)
 {
-	static const char name[] = "key=";
-	size_t name_len = sizeof name - 1;
-	const char *line = text;
-	while (strncmp(line, name, name_len) != 0) {
+	static const char name[] = "key";
+	const char *at = line + strspn(line, blanks);
+	if (strncasecmp(at, name, sizeof name - 1) != 0)
+		return rds_view_of(at, 0);
+	at += sizeof name - 1;
+	at += strspn(at, blanks);
+	if (*at != '=')
+		return rds_view_of(at, 0);
+	at++;
+	return rds_view_trim(rds_view_of(at, strcspn(at, "\r\n")));
+}
+
+// The first such value; its length is 0 if there is none.
+static struct rds_view find_key(const char *text)
+{
+	for (const char *line = text;; line++) {
+		struct rds_view value = value_of(line);
+		if (value.len > 0)
+			return value;
 		line = strchr(line, '\n');
 		if (line == NULL)
-			return NULL;
-		line++;
+			return rds_view_of(text, 0);
 	}
-	size_t before = (size_t)(line - text) + name_len;
-	const char *rest = line + strcspn(line, "\r\n");
-	return rds_asprintf("%.*s%s%s", (int)before, text, key, rest);
+}
+
+// The text with another value in the place of that one. Fresh memory.
+static char *with_key(const char *text, struct rds_view value, const char *key)
+{
+	const char *start = (const char *)value.data;
+	return rds_asprintf("%.*s%s%s", (int)(start - text), text, key, start + value.len);
 }
 
 static int write_conf(const struct rds_datadir *dir, const char *name, const char *text,
@@ -41,45 +62,48 @@ static int write_conf(const struct rds_datadir *dir, const char *name, const cha
 	return rds_datadir_write(dir, name, 0644, RDS_WRITE_REPLACE, rds_view_text(text), err);
 }
 
-static bool has_hash(const char *text, const char *hash)
-{
-	char found[65];
-	if (text == NULL)
-		return false;
-	rds_sha256_hex(rds_view_text(text), found);
-	return strcmp(found, hash) == 0;
-}
-
-// As we wrote it last, or as a rotation left it that was interrupted before it could note that.
 static bool is_ours(const struct rds_keyring *ring, const char *text)
 {
-	const char *old = ring->n_retired == 0
-	                          ? NULL
-	                          : ring->retired[ring->n_retired - 1].public_text;
-	char *before = old == NULL ? NULL : with_key(text, old);
-	bool ours = has_hash(text, ring->server_conf_sha256) ||
-	            has_hash(before, ring->server_conf_sha256);
-	free(before);
-	return ours;
+	char hash[65];
+	rds_sha256_hex(rds_view_text(text), hash);
+	return strcmp(hash, ring->server_conf_sha256) == 0;
 }
 
-int rds_server_conf_follow(const struct rds_datadir *dir, struct rds_keyring *ring, const char *key,
-                           bool *kept, struct rds_error *err)
+// A rotation that was interrupted had written it, but not noted that.
+static void note_written(struct rds_keyring *ring, const char *text, struct rds_view value,
+                         const char *old_key)
+{
+	char *before = with_key(text, value, old_key);
+	if (is_ours(ring, before))
+		rds_sha256_hex(rds_view_text(text), ring->server_conf_sha256);
+	free(before);
+}
+
+static int replace_key(const struct rds_datadir *dir, struct rds_keyring *ring, const char *text,
+                       struct rds_view value, const char *key, bool *kept, struct rds_error *err)
+{
+	char *fresh = with_key(text, value, key);
+	*kept = !is_ours(ring, text);
+	int rc = write_conf(dir, *kept ? RDS_SERVER_CONF_NEW : RDS_SERVER_CONF, fresh, err);
+	if (rc == 0 && !*kept)
+		rds_sha256_hex(rds_view_text(fresh), ring->server_conf_sha256);
+	free(fresh);
+	return rc;
+}
+
+int rds_server_conf_follow(const struct rds_datadir *dir, struct rds_keyring *ring,
+                           const char *old_key, const char *key, bool *kept, struct rds_error *err)
 {
 	char *text = NULL;
 	*kept = false;
 	int rc = read_conf(dir, &text, err);
 	if (rc != 0 || text == NULL)
 		return rc;
-	char *fresh = with_key(text, key);
-	bool ours = is_ours(ring, text);
-	if (fresh != NULL && strcmp(fresh, text) != 0) {
-		*kept = !ours;
-		rc = write_conf(dir, ours ? RDS_SERVER_CONF : RDS_SERVER_CONF_NEW, fresh, err);
-	}
-	if (rc == 0 && ours && fresh != NULL)
-		rds_sha256_hex(rds_view_text(fresh), ring->server_conf_sha256);
-	free(fresh);
+	struct rds_view value = find_key(text);
+	if (rds_view_equal(value, rds_view_text(key)))
+		note_written(ring, text, value, old_key);
+	else if (rds_view_equal(value, rds_view_text(old_key)))
+		rc = replace_key(dir, ring, text, value, key, kept, err);
 	free(text);
 	return rc;
 }
@@ -107,12 +131,14 @@ static int write_where_none(const struct rds_datadir *dir, struct rds_view text,
 	return rc;
 }
 
-int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool *written,
+int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool wait, bool *written,
                           struct rds_error *err)
 {
 	*written = false;
-	rds_datadir_begin(dir);
-	int rc = write_where_none(dir, text, written, err);
+	int rc = rds_datadir_begin(dir, wait, err);
+	if (rc != 0)
+		return rc;
+	rc = write_where_none(dir, text, written, err);
 	rds_datadir_end(dir);
 	return rc;
 }

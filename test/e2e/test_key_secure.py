@@ -162,3 +162,11 @@ def test_after_it_was_retired(lab: Lab, two: tuple[Target, Target]) -> None:
     assert all(offered(new, home) for _ in range(4))
     connection.send("TestNatRequest")
     assert connection.expect("TestNatResponse")["port"] == connection.local[1]
+
+
+def test_next_key_is_offered_last(lab: Lab) -> None:
+    """A client that has the next key already is in; those with the current and the old one come before it."""
+    server = lab.server("id")
+    old, new = two_of(server)
+    coming = server.target(key=did(server.directory, "--next"))
+    assert [tries(lab, target, fresh_source()) for target in (new, old, coming)] == [1, 2, 3]

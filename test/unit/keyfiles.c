@@ -68,6 +68,16 @@ static void known_pairs_are_loaded(void **state)
 	cJSON_Delete(file);
 }
 
+static int load_or_make(struct rds_keypair **out, bool *made, struct rds_error *err)
+{
+	struct rds_keyfiles files;
+	assert_int_equal(rds_datadir_begin(dir, true, err), 0);
+	int rc = rds_keyfiles_load_or_make(dir, &files, made, err);
+	rds_datadir_end(dir);
+	*out = files.pair;
+	return rc;
+}
+
 // A damaged file stops everything, with its name, and stays as it is.
 static void check_damaged(const char *secret_text, const char *public_text, const char *named)
 {
@@ -80,7 +90,7 @@ static void check_damaged(const char *secret_text, const char *public_text, cons
 	assert_null(files.pair);
 	assert_contains(err.text, named);
 	assert_contains(err.text, temp.path);
-	assert_int_equal(rds_keyfiles_load_or_make(dir, &pair, &made, &err), -RDS_EPARSE);
+	assert_int_equal(load_or_make(&pair, &made, &err), -RDS_EPARSE);
 	assert_false(made);
 	assert_int_equal(rds_keyfiles_make(dir, &pair, &err), -RDS_EEXIST);
 	assert_null(pair);
@@ -152,7 +162,7 @@ static void absence_is_told_apart(void **state)
 	file_write(&temp, RDS_PUBLIC_FILE, public); // its other half is lost
 	assert_int_equal(rds_keyfiles_load(dir, &files, &err), -RDS_EPARSE);
 	assert_contains(err.text, "/id_ed25519:");
-	assert_int_equal(rds_keyfiles_load_or_make(dir, &pair, &made, &err), -RDS_EPARSE);
+	assert_int_equal(load_or_make(&pair, &made, &err), -RDS_EPARSE);
 	assert_false(file_exists(&temp, RDS_SECRET_FILE));
 	assert_file(&temp, RDS_PUBLIC_FILE, public);
 }
@@ -189,10 +199,10 @@ static void loads_or_makes(void **state)
 	struct rds_keypair *first = NULL;
 	struct rds_keypair *second = NULL;
 	bool made = false;
-	assert_int_equal(rds_keyfiles_load_or_make(dir, &first, &made, NULL), 0);
+	assert_int_equal(load_or_make(&first, &made, NULL), 0);
 	assert_true(made);
 	check_files_of(first);
-	assert_int_equal(rds_keyfiles_load_or_make(dir, &second, &made, NULL), 0);
+	assert_int_equal(load_or_make(&second, &made, NULL), 0);
 	assert_false(made);
 	assert_string_equal(rds_keypair_public_text(first), rds_keypair_public_text(second));
 	rds_keypair_free(first);
@@ -210,7 +220,7 @@ static void missing_public_file_is_written(void **state)
 	assert_true(files.public_absent);
 	assert_false(file_exists(&temp, RDS_PUBLIC_FILE)); // reading doesn't write
 	rds_keypair_free(files.pair);
-	assert_int_equal(rds_keyfiles_load_or_make(dir, &pair, &made, NULL), 0);
+	assert_int_equal(load_or_make(&pair, &made, NULL), 0);
 	assert_false(made);
 	check_files_of(pair);
 	rds_keypair_free(pair);
@@ -234,7 +244,7 @@ static void exposed_secrets_are_warned_of(void **state)
 		assert_int_equal(files.exposed, modes[i].exposed);
 		rds_keypair_free(files.pair);
 		log_capture(RDS_LOG_WARN);
-		assert_int_equal(rds_keyfiles_load_or_make(dir, &pair, &made, NULL), 0);
+		assert_int_equal(load_or_make(&pair, &made, NULL), 0);
 		if (modes[i].exposed) {
 			assert_contains(log_captured(), "chmod 600 ");
 			assert_contains(log_captured(), temp.path);
@@ -262,7 +272,7 @@ static void racing_roles_get_one_pair(void **state)
 			continue;
 		struct rds_keypair *pair = NULL;
 		bool made = false;
-		if (rds_keyfiles_load_or_make(dir, &pair, &made, NULL) != 0)
+		if (load_or_make(&pair, &made, NULL) != 0)
 			_exit(2);
 		const char *text = rds_keypair_public_text(pair);
 		ssize_t n = write(texts[1], text, RDS_PUBLIC_TEXT);
