@@ -15,6 +15,21 @@ int keygen_fail(const struct keygen *keygen, const struct rds_error *err)
 	return RDS_EXIT_PROBLEM;
 }
 
+int keygen_flush(const struct keygen *keygen)
+{
+	struct rds_error err;
+	if (fflush(stdout) == 0)
+		return RDS_EXIT_OK;
+	(void)rds_fail(&err, RDS_ESYS, "can't write to standard output");
+	return keygen_fail(keygen, &err);
+}
+
+int keygen_say(const struct keygen *keygen, const char *line)
+{
+	(void)puts(line);
+	return keygen_flush(keygen);
+}
+
 int keygen_load(const struct keygen *keygen, struct rds_keys *keys)
 {
 	struct rds_error err = {""};
@@ -37,8 +52,7 @@ static int announce(const struct keygen *keygen, const char *text)
 	              "%s: made %s/" RDS_SECRET_FILE " (0600) and " RDS_PUBLIC_FILE
 	              " (0644), fingerprint %s\n",
 	              keygen->cli->name, rds_datadir_path(keygen->dir), fingerprint);
-	(void)puts(text);
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return keygen_say(keygen, text);
 }
 
 static int refuse(const struct keygen *keygen)

@@ -150,8 +150,7 @@ int keygen_rotate(const struct keygen *keygen, const struct rds_keypair *pair)
 		return keygen_fail(keygen, &err);
 	keygen_tell_running(keygen);
 	advise(keygen, &rotated, until, change.change.now);
-	(void)puts(rotated.new_text);
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return keygen_say(keygen, rotated.new_text);
 }
 
 // The text of a secret key file, from wherever it is.
@@ -192,8 +191,7 @@ static int use_imported(const struct keygen *keygen, const struct rds_keypair *p
 	              " (0644)\n",
 	              keygen->cli->name, path);
 	keygen_tell_running(keygen);
-	(void)puts(rds_keypair_public_text(pair));
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return keygen_say(keygen, rds_keypair_public_text(pair));
 }
 
 int keygen_import(const struct keygen *keygen, const char *file, bool may_rotate)
@@ -228,8 +226,7 @@ int keygen_next(const struct keygen *keygen)
 	              "--rotate` puts it into use\n"
 	              "%s: a relay on another host takes both: rdsrv relay -k CURRENT,%s\n",
 	              keygen->cli->name, keygen->cli->name, text);
-	(void)puts(text);
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return keygen_say(keygen, text);
 }
 
 int keygen_retire(const struct keygen *keygen, const char *name)

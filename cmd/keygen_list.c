@@ -21,9 +21,9 @@ int keygen_show(const struct keygen *keygen, bool fingerprint)
 		return code;
 	const char *text = rds_keypair_public_text(keys.files.pair);
 	rds_fingerprint(rds_view_text(text), print);
-	(void)puts(fingerprint ? print : text);
+	code = keygen_say(keygen, fingerprint ? print : text);
 	rds_keys_clear(&keys);
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return code;
 }
 
 struct listing {
@@ -93,7 +93,7 @@ int keygen_print(const struct keygen *keygen, const cJSON *json)
 	else
 		rds_json_show(json);
 	free(text);
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return keygen_flush(keygen);
 }
 
 static int list(const struct keygen *keygen, const struct rds_keys *keys)

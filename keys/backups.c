@@ -56,13 +56,12 @@ int rds_backups_make(const struct rds_datadir *dir, const char *day, const struc
 	rds_keypair_secret_text(pair, text);
 	int rc = rds_datadir_write(dir, name, 0600, RDS_WRITE_NEW, rds_view_text(text), err);
 	rds_wipe(text, sizeof text);
-	if (rc != 0)
-		return rc;
-	struct rds_error ignored;
-	rc = rds_datadir_write(dir, public, 0644, RDS_WRITE_NEW,
-	                       rds_view_text(rds_keypair_public_text(pair)), err);
-	if (rc != 0)
-		(void)!rds_datadir_wipe(dir, name, &ignored);
+	if (rc == 0)
+		rc = rds_datadir_write(dir, public, 0644, RDS_WRITE_NEW,
+		                       rds_view_text(rds_keypair_public_text(pair)), err);
+	// What was there before is somebody else's.
+	if (rc != 0 && rc != -RDS_EEXIST)
+		rds_backups_drop(dir, name);
 	return rc;
 }
 
