@@ -49,7 +49,7 @@ static void print_day(const char *before, int64_t sec)
 	(void)printf("%s%s", before, day);
 }
 
-static void print_key(const struct export *export, const char *key,
+static void print_key(const struct export_job *job, const char *key,
                       const struct rds_client_fit *fit)
 {
 	char fingerprint[RDS_FINGERPRINT_TEXT];
@@ -74,7 +74,7 @@ static void print_key(const struct export *export, const char *key,
 	rds_fingerprint(rds_view_text(key), fingerprint);
 	(void)printf(" (%s)", fingerprint);
 	if (fit->key != RDS_FIT_KEY_CURRENT) {
-		const char *current = rds_known_keys_text(&export->keys, RDS_KNOWN_CURRENT);
+		const char *current = rds_known_keys_text(&job->keys, RDS_KNOWN_CURRENT);
 		rds_fingerprint(rds_view_text(current), fingerprint);
 		(void)printf("; the server's is %s", fingerprint);
 	}
@@ -83,10 +83,10 @@ static void print_key(const struct export *export, const char *key,
 
 static void print_host(const char *what, const char *text, const char *live, enum rds_host_fit fit)
 {
-	static const char *const verdicts[] = {
-	        [RDS_FIT_HOST_SAME] = "as the server's",
-	        [RDS_FIT_HOST_OTHER] = "another than the server's",
-	        [RDS_FIT_HOST_UNKNOWN] = "can't tell: no setting names the server's"};
+	static const char *const verdicts[] = {[RDS_FIT_HOST_SAME] = "as the server's",
+	                                       [RDS_FIT_HOST_OTHER] = "another than the server's",
+	                                       [RDS_FIT_HOST_UNKNOWN] =
+	                                               "can't tell: no setting names the server's"};
 	char shown[512];
 	(void)rds_text_escape(rds_view_text(text), shown, sizeof shown);
 	(void)printf("%-14s %s: %s", what, text[0] == '\0' ? "(none)" : shown, verdicts[fit]);
@@ -95,17 +95,17 @@ static void print_host(const char *what, const char *text, const char *live, enu
 	(void)putchar('\n');
 }
 
-static bool report(const struct export *export, enum rds_form form,
+static bool report(const struct export_job *job, enum rds_form form,
                    const struct rds_client_conf *conf)
 {
-	const struct rds_client_conf *live = &export->conf;
-	struct rds_client_fit fit = rds_client_fit(conf, live, export->keys.items, export->keys.n,
-	                                           (int64_t)time(NULL));
+	const struct rds_client_conf *live = &job->conf;
+	struct rds_client_fit fit =
+	        rds_client_fit(conf, live, job->keys.items, job->keys.n, (int64_t)time(NULL));
 	if (rds_form_row(form)->no_api)
 		fit.api_server = RDS_FIT_HOST_SAME;
 	bool good = rds_client_fit_is_good(&fit);
 	(void)printf("form:          %s\n", rds_form_row(form)->name);
-	print_key(export, conf->key, &fit);
+	print_key(job, conf->key, &fit);
 	print_host("ID server:", conf->id_server, live->id_server, fit.id_server);
 	print_host("relay server:", conf->relay_server, live->relay_server, fit.relay_server);
 	if (!rds_form_row(form)->no_api)
@@ -114,16 +114,16 @@ static bool report(const struct export *export, enum rds_form form,
 	return good;
 }
 
-int export_check(const struct export *export)
+int export_check(const struct export_job *job)
 {
 	struct rds_error err = {""};
 	struct rds_client_conf conf;
 	enum rds_form form;
-	if (read_it(export->check, &form, &conf, &err) != 0) {
+	if (read_it(job->check, &form, &conf, &err) != 0) {
 		export_say("%s", err.text);
 		return RDS_EXIT_PROBLEM;
 	}
-	bool good = report(export, form, &conf);
+	bool good = report(job, form, &conf);
 	rds_client_conf_clear(&conf);
 	if (fflush(stdout) != 0) {
 		export_say("can't write to standard output");

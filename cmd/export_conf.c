@@ -43,8 +43,8 @@ static const struct rds_cli cli = {
         .takes = RDS_FOR_EXPORT,
         .options = options,
         .n_options = OPTIONS,
-        .after = "Formats: server.conf, toml, string, json, exe-name, link, qr, qr-png, qr-svg, sh,\n"
-                 "powershell, readme. --api-server URL names the API server.\n",
+        .after = "Formats: server.conf, toml, string, json, exe-name, link, qr, qr-png, qr-svg,\n"
+                 "sh, powershell, readme. --api-server URL names the API server.\n",
 };
 
 // --- the command line
@@ -55,20 +55,19 @@ static bool is_given(const struct rds_cli_result *result, enum option option)
 }
 
 // Options that don't go together; NULL: these do.
-static const char *contradiction(const struct rds_cli_result *result, const struct export *export)
+static const char *contradiction(const struct rds_cli_result *result, const struct export_job *job)
 {
 	bool writes = is_given(result, OUT) || is_given(result, BUNDLE);
 	bool one = is_given(result, FORMAT) || is_given(result, OUT) || is_given(result, MERGE);
-	if (is_given(result, CHECK) &&
-	    (one || is_given(result, BUNDLE) || is_given(result, CRLF) ||
-	     is_given(result, NEXT_KEY)))
+	if (is_given(result, CHECK) && (one || is_given(result, BUNDLE) || is_given(result, CRLF) ||
+	                                is_given(result, NEXT_KEY)))
 		return "--check reads; it doesn't go with options that write";
 	if (is_given(result, BUNDLE) && one)
 		return "--bundle writes all formats; it doesn't go with --format, --merge and -o";
-	if (is_given(result, MERGE) && export->form != RDS_FORM_TOML)
+	if (is_given(result, MERGE) && job->form != RDS_FORM_TOML)
 		return "--merge goes with --format toml";
 	if (is_given(result, CRLF) && !is_given(result, BUNDLE) &&
-	    export->form != RDS_FORM_SERVER_CONF)
+	    job->form != RDS_FORM_SERVER_CONF)
 		return "--crlf goes with --format server.conf";
 	if (!writes && (is_given(result, MODE) || is_given(result, FORCE)))
 		return "--mode and --force go with -o and --bundle";
@@ -85,29 +84,28 @@ static bool read_mode(const char *text, mode_t *out)
 	       (mode & 0400) != 0;
 }
 
-static bool read_options(const struct rds_cli_result *result, struct export *export)
+static bool read_options(const struct rds_cli_result *result, struct export_job *job)
 {
 	const char *format = result->values[FORMAT];
-	export->out = result->values[OUT];
-	export->bundle = result->values[BUNDLE];
-	export->check = result->values[CHECK];
-	export->merge = result->values[MERGE];
-	export->next_key = is_given(result, NEXT_KEY);
-	export->form = export->merge != NULL ? RDS_FORM_TOML : RDS_FORM_SERVER_CONF;
-	export->form_options.crlf = is_given(result, CRLF);
-	export->out_options.who = NAME;
-	export->out_options.force = is_given(result, FORCE);
-	if (format != NULL && !rds_form_find(format, &export->form)) {
+	job->out = result->values[OUT];
+	job->bundle = result->values[BUNDLE];
+	job->check = result->values[CHECK];
+	job->merge = result->values[MERGE];
+	job->next_key = is_given(result, NEXT_KEY);
+	job->form = job->merge != NULL ? RDS_FORM_TOML : RDS_FORM_SERVER_CONF;
+	job->form_options.crlf = is_given(result, CRLF);
+	job->out_options.who = NAME;
+	job->out_options.force = is_given(result, FORCE);
+	if (format != NULL && !rds_form_find(format, &job->form)) {
 		export_say("--format is one of: server.conf, toml, string, json, exe-name, link, "
 		           "qr, qr-png, qr-svg, sh, powershell, readme");
 		return false;
 	}
-	if (is_given(result, MODE) &&
-	    !read_mode(result->values[MODE], &export->out_options.mode)) {
+	if (is_given(result, MODE) && !read_mode(result->values[MODE], &job->out_options.mode)) {
 		export_say("--mode is octal, from 400 to 777, such as 644");
 		return false;
 	}
-	const char *wrong = contradiction(result, export);
+	const char *wrong = contradiction(result, job);
 	if (wrong != NULL)
 		export_say("%s", wrong);
 	return wrong == NULL;
@@ -115,22 +113,22 @@ static bool read_options(const struct rds_cli_result *result, struct export *exp
 
 // --- what there is
 
-static int fill(struct rds_act *act, struct export *export)
+static int fill(struct rds_act *act, struct export_job *job)
 {
 	struct rds_error err = {""};
 	rds_running_settings(act->dir, act->settings);
-	if (rds_known_keys_read(act->dir, &export->keys, &err) != 0) {
+	if (rds_known_keys_read(act->dir, &job->keys, &err) != 0) {
 		export_say("%s", err.text);
 		return RDS_EXIT_PROBLEM;
 	}
-	const char *key = rds_known_keys_text(
-	        &export->keys, export->next_key ? RDS_KNOWN_NEXT : RDS_KNOWN_CURRENT);
+	const char *key =
+	        rds_known_keys_text(&job->keys, job->next_key ? RDS_KNOWN_NEXT : RDS_KNOWN_CURRENT);
 	if (key == NULL) {
 		export_say("there is no next key: rdsrv keygen --next makes one");
 		return RDS_EXIT_PROBLEM;
 	}
-	rds_client_hosts(act->settings, key, &export->conf);
-	if (export->conf.id_server[0] == '\0' && export->check == NULL) {
+	rds_client_hosts(act->settings, key, &job->conf);
+	if (job->conf.id_server[0] == '\0' && job->check == NULL) {
 		export_say("no ID server is known: name what clients are to enter with "
 		           "--id-server HOST, or set id-server");
 		return RDS_EXIT_USAGE;
@@ -138,29 +136,29 @@ static int fill(struct rds_act *act, struct export *export)
 	return RDS_EXIT_OK;
 }
 
-static int run(struct rds_act *act, struct export *export)
+static int run(struct rds_act *act, struct export_job *job)
 {
-	int code = fill(act, export);
+	int code = fill(act, job);
 	if (code == RDS_EXIT_OK)
-		code = export->check != NULL    ? export_check(export)
-		       : export->bundle != NULL ? export_bundle(export)
-		                                : export_one(export);
-	rds_client_conf_clear(&export->conf);
-	rds_known_keys_free(&export->keys);
+		code = job->check != NULL    ? export_check(job)
+		       : job->bundle != NULL ? export_bundle(job)
+		                             : export_one(job);
+	rds_client_conf_clear(&job->conf);
+	rds_known_keys_free(&job->keys);
 	return code;
 }
 
 int cmd_export_conf(int argc, char **argv)
 {
 	struct rds_act act;
-	struct export export = {0};
+	struct export_job job = {0};
 	int code = RDS_EXIT_PROBLEM;
 	if (rds_act_parse(&cli, argc, argv, &act, &code) &&
 	    rds_cli_no_arguments(&cli, argc, argv, &act.result, &code)) {
-		if (!read_options(&act.result, &export))
+		if (!read_options(&act.result, &job))
 			code = RDS_EXIT_USAGE;
 		else if (rds_act_find(&cli, act.settings, &act.dir, &code))
-			code = run(&act, &export);
+			code = run(&act, &job);
 	}
 	rds_act_close(&act);
 	return code;

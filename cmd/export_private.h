@@ -7,7 +7,7 @@
 #include "cmd/out_file.h"
 #include "conf/form.h"
 
-struct export {
+struct export_job {
 	// What was asked for; texts are argv's.
 	const char *out;    // NULL: standard output
 	const char *merge;  // the file into which it is merged; NULL: none
@@ -26,11 +26,11 @@ struct export {
 void export_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // What a form leaves out of the configuration, or wraps up, is told on stderr.
-void export_note_form(const struct export *export, enum rds_form form, struct rds_view bytes);
+void export_note_form(const struct export_job *job, enum rds_form form, struct rds_view bytes);
 
 // Each does its part with a filled struct and returns the exit code.
-int export_one(const struct export *export);
-int export_bundle(const struct export *export);
-int export_check(const struct export *export);
+int export_one(const struct export_job *job);
+int export_bundle(const struct export_job *job);
+int export_check(const struct export_job *job);
 
 #endif

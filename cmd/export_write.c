@@ -24,15 +24,15 @@ static void note_first(const char *list, const char *what, const char *advice)
 		           (int)len, list, advice);
 }
 
-void export_note_form(const struct export *export, enum rds_form form, struct rds_view bytes)
+void export_note_form(const struct export_job *job, enum rds_form form, struct rds_view bytes)
 {
 	const struct rds_form_row *row = rds_form_row(form);
 	if (!row->several) {
-		note_first(export->conf.id_server, "ID server",
+		note_first(job->conf.id_server, "ID server",
 		           "; for other clients, export again with --id-server HOST");
-		note_first(export->conf.relay_server, "relay", "");
+		note_first(job->conf.relay_server, "relay", "");
 	}
-	if (row->no_api && export->conf.api_server[0] != '\0')
+	if (row->no_api && job->conf.api_server[0] != '\0')
 		export_say("note: %s has no place for the API server", row->name);
 	static const char licensed[] = "rustdesk-licensed-";
 	if (form == RDS_FORM_EXE_NAME && bytes.len > sizeof licensed &&
@@ -41,45 +41,45 @@ void export_note_form(const struct export *export, enum rds_form form, struct rd
 		           "they are in it as a config string");
 }
 
-static int write_merged(const struct export *export, struct rds_bytes *bytes,
+static int write_merged(const struct export_job *job, struct rds_bytes *bytes,
                         struct rds_error *err)
 {
 	uint8_t *old = NULL;
 	size_t len = 0;
-	int rc = rds_in_file_read(export->merge, &old, &len, err);
+	int rc = rds_in_file_read(job->merge, &old, &len, err);
 	if (rc != 0)
 		return rc;
 	struct rds_error why = {""};
-	rc = rds_form_merge(rds_view_of(old, len), &export->conf, bytes, &why);
+	rc = rds_form_merge(rds_view_of(old, len), &job->conf, bytes, &why);
 	free(old);
-	return rc == 0 ? 0 : rds_fail(err, (enum rds_code)-rc, "%s: %s", export->merge, why.text);
+	return rc == 0 ? 0 : rds_fail(err, RDS_EPARSE, "%s: %s", job->merge, why.text);
 }
 
 // The file that is merged into may be the one that is written.
-static bool is_merged_in_place(const struct export *export)
+static bool is_merged_in_place(const struct export_job *job)
 {
 	struct stat from;
 	struct stat to;
-	return export->merge != NULL && stat(export->merge, &from) == 0 &&
-	       stat(export->out, &to) == 0 && from.st_dev == to.st_dev && from.st_ino == to.st_ino;
+	return job->merge != NULL && stat(job->merge, &from) == 0 && stat(job->out, &to) == 0 &&
+	       from.st_dev == to.st_dev && from.st_ino == to.st_ino;
 }
 
-static int to_file(const struct export *export, struct rds_view bytes)
+static int to_file(const struct export_job *job, struct rds_view bytes)
 {
 	struct rds_error err = {""};
-	struct rds_out_options options = export->out_options;
-	options.force = options.force || is_merged_in_place(export);
-	if (rds_out_file_write(export->out, bytes, &options, &err) != 0)
+	struct rds_out_options options = job->out_options;
+	options.force = options.force || is_merged_in_place(job);
+	if (rds_out_file_write(job->out, bytes, &options, &err) != 0)
 		return complain(&err, RDS_EXIT_PROBLEM);
-	export_say("wrote %s (%s)", export->out, rds_form_row(export->form)->name);
+	export_say("wrote %s (%s)", job->out, rds_form_row(job->form)->name);
 	return RDS_EXIT_OK;
 }
 
-static int to_stdout(const struct export *export, struct rds_view bytes)
+static int to_stdout(const struct export_job *job, struct rds_view bytes)
 {
-	if (rds_form_row(export->form)->binary && isatty(STDOUT_FILENO) == 1) {
+	if (rds_form_row(job->form)->binary && isatty(STDOUT_FILENO) == 1) {
 		export_say("%s is nothing for a terminal: name a file with -o",
-		           rds_form_row(export->form)->name);
+		           rds_form_row(job->form)->name);
 		return RDS_EXIT_USAGE;
 	}
 	if (fwrite(bytes.data, 1, bytes.len, stdout) != bytes.len || fflush(stdout) != 0) {
@@ -89,20 +89,20 @@ static int to_stdout(const struct export *export, struct rds_view bytes)
 	return RDS_EXIT_OK;
 }
 
-int export_one(const struct export *export)
+int export_one(const struct export_job *job)
 {
 	struct rds_error err = {""};
 	struct rds_bytes bytes = {0};
-	int rc = export->merge != NULL ? write_merged(export, &bytes, &err)
-	                               : rds_form_write(export->form, &export->conf,
-	                                                export->form_options, &bytes, &err);
+	int rc = job->merge != NULL
+	                 ? write_merged(job, &bytes, &err)
+	                 : rds_form_write(job->form, &job->conf, job->form_options, &bytes, &err);
 	int code = RDS_EXIT_PROBLEM;
 	if (rc != 0) {
 		code = complain(&err, RDS_EXIT_PROBLEM);
 	} else {
 		struct rds_view view = rds_bytes_view(&bytes);
-		export_note_form(export, export->form, view);
-		code = export->out != NULL ? to_file(export, view) : to_stdout(export, view);
+		export_note_form(job, job->form, view);
+		code = job->out != NULL ? to_file(job, view) : to_stdout(job, view);
 	}
 	rds_bytes_clear(&bytes);
 	return code;
@@ -111,22 +111,21 @@ int export_one(const struct export *export)
 // --- a bundle
 
 struct bundle {
-	const struct export *export;
+	const struct export_job *job;
 	char *paths[RDS_FORM_COUNT];
 	struct rds_bytes files[RDS_FORM_COUNT]; // empty: that form can't hold it
 };
 
 static int fill(struct bundle *bundle, struct rds_error *err)
 {
-	const struct export *export = bundle->export;
-	int rc = rds_client_conf_check(&export->conf, err);
+	const struct export_job *job = bundle->job;
+	int rc = rds_client_conf_check(&job->conf, err);
 	for (int i = 0; i < RDS_FORM_COUNT && rc == 0; i++) {
 		enum rds_form form = (enum rds_form)i;
 		struct rds_error why = {""};
-		bundle->paths[i] =
-		        rds_asprintf("%s/%s", export->bundle, rds_form_row(form)->file);
-		if (rds_form_write(form, &export->conf, export->form_options, &bundle->files[i],
-		                   &why) == 0)
+		bundle->paths[i] = rds_asprintf("%s/%s", job->bundle, rds_form_row(form)->file);
+		if (rds_form_write(form, &job->conf, job->form_options, &bundle->files[i], &why) ==
+		    0)
 			continue;
 		export_say("note: no %s: %s", rds_form_row(form)->file, why.text);
 		// One of another time would be taken for right.
@@ -140,17 +139,16 @@ static int fill(struct bundle *bundle, struct rds_error *err)
 // All is looked at before the first is written.
 static int write_files(const struct bundle *bundle, struct rds_error *err)
 {
-	const struct rds_out_options *options = &bundle->export->out_options;
+	const struct rds_out_options *options = &bundle->job->out_options;
 	int rc = 0;
 	for (int i = 0; i < RDS_FORM_COUNT && rc == 0; i++)
 		if (bundle->files[i].len > 0)
-			rc = rds_out_file_check(bundle->paths[i],
-			                        rds_bytes_view(&bundle->files[i]), options->force,
-			                        err);
+			rc = rds_out_file_check(bundle->paths[i], rds_bytes_view(&bundle->files[i]),
+			                        options->force, err);
 	for (int i = 0; i < RDS_FORM_COUNT && rc == 0; i++)
 		if (bundle->files[i].len > 0)
-			rc = rds_out_file_write(bundle->paths[i],
-			                        rds_bytes_view(&bundle->files[i]), options, err);
+			rc = rds_out_file_write(bundle->paths[i], rds_bytes_view(&bundle->files[i]),
+			                        options, err);
 	return rc;
 }
 
@@ -161,18 +159,18 @@ static int make_directory(const char *path, struct rds_error *err)
 	return 0;
 }
 
-int export_bundle(const struct export *export)
+int export_bundle(const struct export_job *job)
 {
 	struct rds_error err = {""};
-	struct bundle bundle = {.export = export};
+	struct bundle bundle = {.job = job};
 	int rc = fill(&bundle, &err);
 	if (rc == 0)
-		rc = make_directory(export->bundle, &err);
+		rc = make_directory(job->bundle, &err);
 	if (rc == 0)
 		rc = write_files(&bundle, &err);
 	if (rc == 0) {
-		export_note_form(export, RDS_FORM_TOML, rds_view_of(NULL, 0));
-		export_say("wrote all forms to %s: see %s there", export->bundle,
+		export_note_form(job, RDS_FORM_TOML, rds_view_of(NULL, 0));
+		export_say("wrote all forms to %s: see %s there", job->bundle,
 		           rds_form_row(RDS_FORM_README)->file);
 	}
 	for (int i = 0; i < RDS_FORM_COUNT; i++) {

@@ -12,8 +12,8 @@ static void add(struct rds_known_keys *keys, char *text, enum rds_known_key_stat
                 int64_t until_sec)
 {
 	keys->items = rds_realloc(keys->items, keys->n + 1, sizeof *keys->items);
-	keys->items[keys->n++] = (struct rds_known_key){
-	        .text = text, .state = state, .until_sec = until_sec};
+	keys->items[keys->n++] =
+	        (struct rds_known_key){.text = text, .state = state, .until_sec = until_sec};
 }
 
 static char *copy_of(const struct rds_keypair *pair)

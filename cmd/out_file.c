@@ -28,11 +28,10 @@ int rds_in_file_read(const char *path, uint8_t **out, size_t *len, struct rds_er
 		return fail_sys(path, "can't read", err);
 	*out = rds_calloc(cap, 1);
 	ssize_t n = rds_read_to_end(fd, *out, cap);
-	int rc = n < 0 ? fail_sys(path, "can't read", err)
-	         : (size_t)n == cap
-	                 ? rds_fail(err, RDS_ETOOBIG,
-	                            "%s: too long for a client's configuration", path)
-	                 : 0;
+	int rc = n < 0              ? fail_sys(path, "can't read", err)
+	         : (size_t)n == cap ? rds_fail(err, RDS_ETOOBIG,
+	                                       "%s: too long for a client's configuration", path)
+	                            : 0;
 	if (!is_stdin)
 		(void)close(fd);
 	if (rc != 0)

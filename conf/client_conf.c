@@ -80,7 +80,8 @@ int rds_client_conf_check(const struct rds_client_conf *conf, struct rds_error *
 	    check_hosts("the relay", conf->relay_server, err) != 0)
 		return -RDS_EINVAL;
 	if (conf->api_server[0] != '\0' && rds_value_url(conf->api_server) != 0)
-		return rds_fail(err, RDS_EINVAL, "the API server: expected a URL such as "
-		                                 "https://id.example.com");
+		return rds_fail(err, RDS_EINVAL,
+		                "the API server: expected a URL such as "
+		                "https://id.example.com");
 	return check_key(conf->key, err);
 }

@@ -47,8 +47,7 @@ static void take(struct rds_view line, struct rds_client_conf *out)
 	                : is(name, "key")          ? &out->key
 	                                           : NULL;
 	if (member != NULL)
-		form_set(member,
-		         rds_view_trim(rds_view_of(line.data + at + 1, line.len - at - 1)));
+		form_set(member, rds_view_trim(rds_view_of(line.data + at + 1, line.len - at - 1)));
 }
 
 int form_ini_read(struct rds_view text, struct rds_client_conf *out, struct rds_error *err)

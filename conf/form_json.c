@@ -141,12 +141,13 @@ int form_json_read(struct rds_view text, struct rds_client_conf *out, struct rds
 
 bool form_string_looks(struct rds_view text)
 {
+	static const char signs[] = "-_+/=";
 	text = rds_view_trim(text);
 	for (size_t i = 0; i < text.len; i++)
 		if (!(text.data[i] >= 'a' && text.data[i] <= 'z') &&
 		    !(text.data[i] >= 'A' && text.data[i] <= 'Z') &&
 		    !(text.data[i] >= '0' && text.data[i] <= '9') &&
-		    memchr("-_+/=", text.data[i], 5) == NULL)
+		    memchr(signs, text.data[i], sizeof signs - 1) == NULL)
 			return false;
 	return text.len > 0;
 }
@@ -158,8 +159,7 @@ int form_string_read(struct rds_view text, struct rds_client_conf *out, struct r
 	uint8_t *json = rds_calloc(text.len, 1);
 	reverse(copy, text.len);
 	long len = rds_base64url_decode(copy, text.len, json, text.len);
-	int rc = len < 0 ? -RDS_EPARSE
-	                 : form_json_read(rds_view_of(json, (size_t)len), out, NULL);
+	int rc = len < 0 ? -RDS_EPARSE : form_json_read(rds_view_of(json, (size_t)len), out, NULL);
 	free(copy);
 	free(json);
 	return rc == 0 ? 0 : rds_fail(err, RDS_EPARSE, "no config string: it is damaged, or cut");

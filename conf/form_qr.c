@@ -181,13 +181,13 @@ bool form_qr_looks(struct rds_view text)
 	return form_begins(text, COLOURS);
 }
 
-int form_qr_read(struct rds_view text, struct rds_client_conf *out, struct rds_error *err)
+int form_qr_read(struct rds_view file, struct rds_client_conf *out, struct rds_error *err)
 {
-	struct rds_view rest = text;
+	struct rds_view rest = file;
 	struct rds_view line = {0};
 	while (form_next_line(&rest, &line))
 		;
-	return read_drawing(text, line, draw, out, err);
+	return read_drawing(file, line, draw, out, err);
 }
 
 int form_png_write(const struct rds_client_conf *conf, struct rds_form_options options,
@@ -202,12 +202,12 @@ bool form_png_looks(struct rds_view text)
 	return rds_png_looks(text);
 }
 
-int form_png_read(struct rds_view text, struct rds_client_conf *out, struct rds_error *err)
+int form_png_read(struct rds_view file, struct rds_client_conf *out, struct rds_error *err)
 {
 	struct rds_view description = {0};
-	if (!rds_png_text(text, &description))
+	if (!rds_png_text(file, &description))
 		return rds_fail(err, RDS_EPARSE, "a PNG without a client's configuration in it");
-	return read_drawing(text, description, draw_png, out, err);
+	return read_drawing(file, description, draw_png, out, err);
 }
 
 int form_svg_write(const struct rds_client_conf *conf, struct rds_form_options options,
@@ -222,13 +222,13 @@ bool form_svg_looks(struct rds_view text)
 	return form_begins(text, "<svg ");
 }
 
-int form_svg_read(struct rds_view text, struct rds_client_conf *out, struct rds_error *err)
+int form_svg_read(struct rds_view file, struct rds_client_conf *out, struct rds_error *err)
 {
 	struct rds_view description;
-	if (!form_between(text, "<desc>", "</desc>", &description))
+	if (!form_between(file, "<desc>", "</desc>", &description))
 		return rds_fail(err, RDS_EPARSE, "an SVG without a client's configuration in it");
 	struct rds_bytes plain = unescaped(description);
-	int rc = read_drawing(text, rds_bytes_view(&plain), draw_svg, out, err);
+	int rc = read_drawing(file, rds_bytes_view(&plain), draw_svg, out, err);
 	rds_bytes_clear(&plain);
 	return rc;
 }

@@ -11,7 +11,7 @@ static const char *const fields[] = {"ID server:", "Relay server:", "API server:
 static const char files[] =
         "By hand: enter these under Settings > Network > ID/Relay server.\r\n"
         "\r\n"
-        "config-string.txt   its text, in the clipboard: Import server config, on the same page;\r\n"
+        "config-string.txt   its text, in the clipboard: Import server config, on that page;\r\n"
         "                    or, as administrator, rustdesk --config TEXT\r\n"
         "config.json         the same, to be read by people\r\n"
         "install.ps1         Windows, all users and the service; as administrator:\r\n"

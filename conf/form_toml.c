@@ -255,7 +255,7 @@ int rds_form_merge(struct rds_view old, const struct rds_client_conf *conf, stru
 	struct rds_client_conf first = rds_client_conf_first(conf);
 	fill(&first, values);
 	size_t line_end = form_find(old, "\n");
-	bool crlf = line_end > 0 && line_end < old.len && old.data[line_end - 1] == '\r';
+	bool crlf = line_end < old.len && form_find(old, "\r\n") + 1 == line_end;
 	merge(old, &map, values, crlf ? "\r\n" : "\n", out);
 	for (int i = 0; i < ENTRIES; i++)
 		free(values[i]);

@@ -98,8 +98,8 @@ static int read_part(struct rds_toml *toml, struct rds_bytes *name, struct rds_e
 		int rc = skip_string(toml, err);
 		if (rc != 0)
 			return rc;
-		char *text = rds_toml_string(
-		        rds_view_of(toml->text.data + start, toml->at - start));
+		char *text =
+		        rds_toml_string(rds_view_of(toml->text.data + start, toml->at - start));
 		if (text == NULL)
 			return fail(toml, "a bad name", err);
 		rds_bytes_text(name, text);
@@ -173,7 +173,7 @@ static int skip_value(struct rds_toml *toml, struct rds_view *out, struct rds_er
 {
 	size_t start = toml->at;
 	char c = peek(toml);
-	int rc = c == '"' || c == '\''   ? skip_string(toml, err)
+	int rc = c == '"' || c == '\''  ? skip_string(toml, err)
 	         : c == '[' || c == '{' ? skip_brackets(toml, err)
 	                                : skip_word(toml, err);
 	*out = rds_view_of(toml->text.data + start, toml->at - start);

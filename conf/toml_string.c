@@ -29,13 +29,13 @@ static bool add_code(struct rds_bytes *out, uint32_t c)
 // uXXXX or UXXXXXXXX. Returns its length, or 0.
 static size_t add_unicode(struct rds_view text, struct rds_bytes *out)
 {
+	static const char all[] = "0123456789abcdef";
 	size_t digits = text.data[0] == 'u' ? 4 : 8;
 	uint32_t c = 0;
 	if (text.len <= digits)
 		return 0;
 	for (size_t i = 1; i <= digits; i++) {
-		const char *all = "0123456789abcdef";
-		const char *at = memchr(all, text.data[i] | 0x20, 16);
+		const char *at = memchr(all, text.data[i] | 0x20, sizeof all - 1);
 		// Digits have that bit already; what is a capital without it becomes a letter.
 		if (at == NULL || text.data[i] < '0')
 			return 0;
@@ -47,9 +47,10 @@ static size_t add_unicode(struct rds_view text, struct rds_bytes *out)
 // White space, a line end in it, that a backslash at a line's end takes away. 0: it is none.
 static size_t folded(struct rds_view text)
 {
+	static const char white[] = " \t\r\n";
 	size_t n = 0;
 	bool line_end = false;
-	while (n < text.len && memchr(" \t\r\n", text.data[n], 4) != NULL)
+	while (n < text.len && memchr(white, text.data[n], sizeof white - 1) != NULL)
 		line_end = text.data[n++] == '\n' || line_end;
 	return line_end ? n : 0;
 }

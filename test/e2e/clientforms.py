@@ -8,9 +8,11 @@ import configparser
 import json
 import os
 import re
+import struct
 import subprocess
 import tomllib
 import xml.etree.ElementTree as xml
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +123,23 @@ def scan_modules(rows: list[list[bool]], scratch: Path) -> Conf:
     return scan(picture)
 
 
+def check_png(raw: bytes) -> None:
+    """Decoders forgive much: every checksum is right, and there are as many pixels as the header says."""
+    assert raw.startswith(b"\x89PNG\r\n\x1a\n")
+    chunks: dict[bytes, bytes] = {}
+    at = 8
+    while at < len(raw):
+        (length,) = struct.unpack_from(">I", raw, at)
+        kind, data = raw[at + 4 : at + 8], raw[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", raw, at + 8 + length) == (zlib.crc32(kind + data),)
+        chunks[kind] = data
+        at += 12 + length
+    assert list(chunks) == [b"IHDR", b"iTXt", b"IDAT", b"IEND"]
+    width, height, depth, colour = struct.unpack_from(">IIBB", chunks[b"IHDR"])
+    assert width == height and (depth, colour) == (1, 0)
+    assert len(zlib.decompress(chunks[b"IDAT"])) == height * (1 + width // 8)
+
+
 def modules_of_terminal(text: str) -> tuple[list[list[bool]], str]:
     """The drawing's modules, each line in black on white of its own, and the text below it."""
     *lines, below = text.splitlines()
@@ -161,7 +180,9 @@ def run_sh(script: Path, home: Path, *args: str, shell: str = "sh") -> subproces
     """Runs the script for the user who owns this home, and nobody else."""
     env = {"HOME": str(home), "PATH": os.environ["PATH"]}
     command = [*shell.split(), str(script), "-u", *args]
-    return subprocess.run(command, env=env, cwd=home, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        command, env=env, cwd=home, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )
 
 
 def client_file(home: Path) -> Path:
@@ -206,6 +227,7 @@ def read_form(form: str, raw: bytes, scratch: Path) -> Conf:
     file = scratch / f"form-{FILES[form]}"
     file.write_bytes(raw)
     if form == "qr-png":
+        check_png(raw)
         return scan(file)
     if form == "powershell":
         return read_powershell(raw)

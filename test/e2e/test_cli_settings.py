@@ -306,6 +306,7 @@ BAD = {
     "mask": ("mask", ("network",), ["192.168/16", "10.0.0.0-10.0.0.9", "10.0.0.0/-1", "localhost"]),
     "hosts": ("relay-servers", ("host",), ["a b", "a:0", "a:65536", ":21117", "http://a", "a/b", "a:b:c", "a,b c"]),
     "host": ("id-server", ("host",), ["a b", "https://a", "a:70000"]),
+    "url": ("api-server", ("URL",), ["a.example", "ftp://a", "https://", "https://a b", "https://a/?x", "https://a:0"]),
     "choice": ("log-level", ("error", "warn", "info", "debug", "trace"), ["loud", "err", "infos"]),
     "format": ("log-format", ("text", "json"), ["xml", "jsonl"]),
     "bind": ("bind", ("address",), ["1.2.3.4.5", "256.0.0.1", "127.0.0.1:80", "no address", "a/b", "x" * 40]),
@@ -373,6 +374,9 @@ GOOD = [
     ("bind", "127.0.0.1,::1,eth0.100,br-0a1b2c3d4e5f"[:40]),
     ("bind", ""),
     ("id-server", "xn--bcher-kva.example"),
+    ("api-server", "https://id.example:8443/console/"),
+    ("api-server", "http://[2001:db8::7]"),
+    ("api-server", ""),
     ("software-url", "https://example.com/rustdesk-1.4.2"),
 ]
 

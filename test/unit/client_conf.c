@@ -21,16 +21,19 @@ static void what_is_fit(void **state)
 	assert_int_equal(check("id.example:30000,100.64.0.7,[2001:db8::7]:443", "r.example", "",
 	                       "0miFGAdyJOQBSgI4dbrVfZpT36jce/gCVqk1vFtNdjk="),
 	                 0);
-	assert_int_equal(check("b\xc3\xbc" "cher.example", "", "https://a.example:8443/x/", "k"), 0);
+	assert_int_equal(check("b\xc3\xbc"
+	                       "cher.example",
+	                       "", "https://a.example:8443/x/", "k"),
+	                 0);
 	assert_int_equal(check("id.example", "", "", "it's \"a\" $text; `x`"), 0);
 }
 
 static void hosts_that_are_none(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {
-	        "a b",       "a\nb", "a'b",         "a\"b", "a;b", "$(a)",  "a/b", "http://a",
-	        "[::1",      "::1",  "2001:db8::7", "a:0",  "a:x", "0.0.0.0", "[::]", "a\xff"};
+	static const char *const bad[] = {"a b", "a\nb",     "a'b",  "a\"b", "a;b",         "$(a)",
+	                                  "a/b", "http://a", "[::1", "::1",  "2001:db8::7", "a:0",
+	                                  "a:x", "0.0.0.0",  "[::]", "a\xff"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		if (check(bad[i], "", "", "k") != -RDS_EINVAL)
 			fail_msg("ID server \"%s\" was taken", bad[i]);
@@ -55,8 +58,16 @@ static void api_servers_that_are_none(void **state)
 static void keys_that_are_none(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"a\nb", "a\rb", "a\tb", " a", "a ", "a\xe2\x80\xa8" "b",
-	                                  "\xff", "a\xc2\x85" "b"};
+	static const char *const bad[] = {"a\nb",
+	                                  "a\rb",
+	                                  "a\tb",
+	                                  " a",
+	                                  "a ",
+	                                  "a\xe2\x80\xa8"
+	                                  "b",
+	                                  "\xff",
+	                                  "a\xc2\x85"
+	                                  "b"};
 	char longest[257];
 	for (size_t i = 0; i < COUNT(bad); i++)
 		if (check("id.example", "", "", bad[i]) != -RDS_EINVAL)

@@ -74,12 +74,11 @@ static void id_servers(void **state)
 	        {"a.example", "", RDS_FIT_HOST_UNKNOWN},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct rds_client_fit fit = fit_of(cases[i].have, "", "https://a.example", "now",
-		                                   cases[i].live, "");
+		struct rds_client_fit fit =
+		        fit_of(cases[i].have, "", "https://a.example", "now", cases[i].live, "");
 		if (fit.id_server != cases[i].fit)
 			fail_msg("%s for %s: %d", cases[i].have, cases[i].live, (int)fit.id_server);
-		assert_int_equal(rds_client_fit_is_good(&fit),
-		                 cases[i].fit != RDS_FIT_HOST_OTHER);
+		assert_int_equal(rds_client_fit_is_good(&fit), cases[i].fit != RDS_FIT_HOST_OTHER);
 	}
 }
 
@@ -102,8 +101,7 @@ static void relays(void **state)
 		struct rds_client_fit fit = fit_of("a.example", cases[i].have, "https://a.example",
 		                                   "now", "a.example", cases[i].live);
 		assert_int_equal(fit.relay_server, cases[i].fit);
-		assert_int_equal(rds_client_fit_is_good(&fit),
-		                 cases[i].fit == RDS_FIT_HOST_SAME);
+		assert_int_equal(rds_client_fit_is_good(&fit), cases[i].fit == RDS_FIT_HOST_SAME);
 	}
 }
 

@@ -120,13 +120,34 @@ static void nonsense_is_refused(void **state)
 {
 	(void)state;
 	// The strange ones are base64 of "abc", "[1]" and "\"x\"", reversed.
-	static const char *const bad[] = {
-	        "",     " ",    "=",       "====", "{",     "{\"host\":\"x\"", "[1]", "5",
-	        "null", "a",    "!!!!",    "abc",  "jJWY",  "d1SMb",           "CMy", "iNHI",
-	        "\x89PNG\r\n\x1a\n",       "<svg ", "#!/bin/sh\n", "#requires ",
-	        "rustdesk-.exe",           "rustdesk-licensed-.exe", "rustdesk://config/",
-	        "\x1b[38;5;16;48;5;231m",  "[options]\n",  "options", "config=",
-	        "RustDesk: how clients come to use this server\n"};
+	static const char *const bad[] = {"",
+	                                  " ",
+	                                  "=",
+	                                  "====",
+	                                  "{",
+	                                  "{\"host\":\"x\"",
+	                                  "[1]",
+	                                  "5",
+	                                  "null",
+	                                  "a",
+	                                  "!!!!",
+	                                  "abc",
+	                                  "jJWY",
+	                                  "d1SMb",
+	                                  "CMy",
+	                                  "iNHI",
+	                                  "\x89PNG\r\n\x1a\n",
+	                                  "<svg ",
+	                                  "#!/bin/sh\n",
+	                                  "#requires ",
+	                                  "rustdesk-.exe",
+	                                  "rustdesk-licensed-.exe",
+	                                  "rustdesk://config/",
+	                                  "\x1b[38;5;16;48;5;231m",
+	                                  "[options]\n",
+	                                  "options",
+	                                  "config=",
+	                                  "RustDesk: how clients come to use this server\n"};
 	for (size_t i = 0; i < COUNT(bad); i++)
 		assert_refused(bad[i]);
 	struct rds_client_conf conf;
@@ -146,8 +167,8 @@ static void server_conf_is_an_ini(void **state)
 	char *crlf = written(RDS_FORM_SERVER_CONF, &conf, (struct rds_form_options){.crlf = true});
 	assert_string_equal(crlf, "[server]\r\nid_server=id1.example,id2.example\r\n"
 	                          "relay_server=\r\nkey=the-key=\r\n");
-	char *guess = written(RDS_FORM_SERVER_CONF, &conf,
-	                      (struct rds_form_options){.guessed = true});
+	char *guess =
+	        written(RDS_FORM_SERVER_CONF, &conf, (struct rds_form_options){.guessed = true});
 	assert_int_equal(guess[0], '#');
 	assert_contains(guess, "\n[server]\nid_server=id1");
 	assert_read(crlf, RDS_FORM_SERVER_CONF, "id1.example,id2.example", "", "", "the-key=");
@@ -187,8 +208,8 @@ static void installers_names(void **state)
 {
 	(void)state;
 	assert_exe("a.example", "", "", "k+=", "rustdesk-host=a.example,key=k+=,.exe\n");
-	assert_exe("a.example", "b.example", "", "k=",
-	           "rustdesk-host=a.example,key=k=,relay=b.example,.exe\n");
+	assert_exe("a.example", "b.example", "",
+	           "k=", "rustdesk-host=a.example,key=k=,relay=b.example,.exe\n");
 	assert_exe("a.example:1", "", "", "k", NULL);
 	assert_exe("a.example", "b.example:1", "", "k", NULL);
 	assert_exe("a.example", "", "https://a.example", "k", NULL);
@@ -232,8 +253,9 @@ static void names_that_cannot_be(void **state)
 static void json_is_ascii(void **state)
 {
 	(void)state;
-	struct rds_client_conf conf =
-	        conf_of("b\xc3\xbc" "cher.example", "\xf0\x9d\x92\xb3.example", "", "k");
+	struct rds_client_conf conf = conf_of("b\xc3\xbc"
+	                                      "cher.example",
+	                                      "\xf0\x9d\x92\xb3.example", "", "k");
 	assert_written(RDS_FORM_JSON, &conf,
 	               "{\"host\":\"b\\u00fccher.example\",\"relay\":\"\\ud835\\udcb3.example\","
 	               "\"api\":\"\",\"key\":\"k\"}\n");
@@ -253,7 +275,9 @@ static const struct {
         {"id.example", "", "", "END"},
         {"id.example", "", "", "'@"},
         {"id.example", "", "", "#requires [server] [options] key=x @SETTINGS@"},
-        {"b\xc3\xbc" "cher.example", "r\xe2\x80\x99.example", "http://x.example:1/y/", ""},
+        {"b\xc3\xbc"
+         "cher.example",
+         "r\xe2\x80\x99.example", "http://x.example:1/y/", ""},
 };
 
 static void every_form_is_read_back(void **state)
@@ -262,8 +286,8 @@ static void every_form_is_read_back(void **state)
 	for (size_t i = 0; i < COUNT(values) * RDS_FORM_COUNT; i++) {
 		enum rds_form form = (enum rds_form)(i % RDS_FORM_COUNT);
 		size_t n = i / RDS_FORM_COUNT;
-		struct rds_client_conf conf = conf_of(values[n].id, values[n].relay,
-		                                      values[n].api, values[n].key);
+		struct rds_client_conf conf =
+		        conf_of(values[n].id, values[n].relay, values[n].api, values[n].key);
 		struct rds_bytes bytes = {0};
 		struct rds_client_conf back;
 		struct rds_error err = {""};
@@ -320,9 +344,9 @@ static void what_was_changed_is_not_ours(void **state)
 			enum rds_form form;
 			struct rds_client_conf back;
 			if (rds_form_is_ours(rds_bytes_view(&bytes))) {
-				assert_int_equal(rds_form_read(rds_bytes_view(&bytes), &form,
-				                               &back, NULL),
-				                 0);
+				assert_int_equal(
+				        rds_form_read(rds_bytes_view(&bytes), &form, &back, NULL),
+				        0);
 				assert_true(strcmp(back.id_server, conf.id_server) != 0 ||
 				            strcmp(back.key, conf.key) != 0);
 				rds_client_conf_clear(&back);
@@ -344,8 +368,8 @@ static void what_is_ours(void **state)
 	        rds_view_text("[server]\r\nid_server=a\r\nrelay_server=\r\nkey=k\r\n")));
 	assert_false(rds_form_is_ours(
 	        rds_view_text("# mine\n[server]\nid_server=a\nrelay_server=\nkey=k\n")));
-	assert_false(rds_form_is_ours(
-	        rds_view_text("[server]\nid_server=a b\nrelay_server=\nkey=k\n")));
+	assert_false(
+	        rds_form_is_ours(rds_view_text("[server]\nid_server=a b\nrelay_server=\nkey=k\n")));
 	assert_false(rds_form_is_ours(rds_view_text("mine")));
 }
 

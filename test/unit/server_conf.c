@@ -42,7 +42,7 @@ static int tear_down(void **state)
 static void write_ours(const char *text)
 {
 	bool written = false;
-	assert_int_equal(rds_server_conf_write(dir, text, true, &written, &err), 0);
+	assert_int_equal(rds_server_conf_write(dir, rds_view_text(text), true, &written, &err), 0);
 	assert_true(written);
 	rds_keyring_clear(&ring);
 	assert_int_equal(rds_keyring_load(dir, &ring, &err), 0);
@@ -67,14 +67,14 @@ static void written_where_there_is_none(void **state)
 	write_ours(CONF(OLD));
 	assert_file(&temp, RDS_SERVER_CONF, CONF(OLD));
 	assert_int_equal(file_mode(&temp, RDS_SERVER_CONF), 0644);
-	assert_int_equal(rds_server_conf_write(dir, CONF(NEW), true, &written, &err), 0);
+	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), true, &written, &err), 0);
 	assert_false(written);
 	assert_file(&temp, RDS_SERVER_CONF, CONF(OLD));
 	file_write(&temp, RDS_SERVER_CONF, "");
 	write_ours(CONF(NEW));
 	assert_file(&temp, RDS_SERVER_CONF, CONF(NEW));
 	file_write(&temp, RDS_SERVER_CONF, "\n"); // not empty: somebody's
-	assert_int_equal(rds_server_conf_write(dir, CONF(NEW), true, &written, &err), 0);
+	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), true, &written, &err), 0);
 	assert_false(written);
 }
 
@@ -203,7 +203,7 @@ static void what_is_no_file_is_an_error(void **state)
 	assert_int_equal(symlink("elsewhere", path), 0);
 	assert_true(rds_server_conf_follow(dir, &ring, OLD, NEW, &kept, &err) < 0);
 	assert_contains(err.text, RDS_SERVER_CONF);
-	assert_true(rds_server_conf_write(dir, CONF(NEW), true, &written, &err) < 0);
+	assert_true(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), true, &written, &err) < 0);
 	assert_false(written);
 	assert_false(file_exists(&temp, "elsewhere"));
 	(void)unlink(path);
@@ -221,7 +221,7 @@ static void writing_can_be_told_not_to_wait(void **state)
 	struct rds_datadir *other = NULL;
 	assert_int_equal(rds_datadir_open(temp.path, &other, &err), 0);
 	assert_int_equal(rds_datadir_begin(other, true, &err), 0);
-	assert_int_equal(rds_server_conf_write(dir, CONF(NEW), false, &written, &err), -RDS_EBUSY);
+	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), false, &written, &err), -RDS_EBUSY);
 	assert_false(written);
 	rds_datadir_close(other);
 }

@@ -45,7 +45,8 @@ static void statements(void **state)
 	(void)state;
 	assert_outline("", "");
 	assert_outline("# nothing\n \t\r\n", "");
-	assert_outline("a = 1\n[t]\nb='x'#y\n[[u . v]] # z\n", "1:a=1\n2:[t]\n3:b='x'\n4:[[u.v]]\n");
+	assert_outline("a = 1\n[t]\nb='x'#y\n[[u . v]] # z\n",
+	               "1:a=1\n2:[t]\n3:b='x'\n4:[[u.v]]\n");
 	assert_outline("a.b . c = true", "1:a.b.c=true\n");
 	assert_outline("\"a b\" = 1\n'c.d'=2\n", "1:a b=1\n2:c.d=2\n");
 	assert_outline("a = 1979-05-27 07:32:00Z # x\nb = -1.5e+10\nc = inf\n",
@@ -67,11 +68,29 @@ static void values_of_several_lines(void **state)
 static void what_is_no_toml(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {
-	        "a",        "a =",     "= 1",      "a = 1 2",  "a = 'x",    "a = \"x\\\"",
-	        "a = '''x", "a = [1",  "[a",       "[a] b",    "[[a]",      "a = {x=1",
-	        "[]",       "a = x y", "a = 'x'y", "a.=1",     "a = 'x\n'", "\rb = 1",
-	        "a = \"\"\"x\"\"",     "a b = 1",  "$a = 1",   "a = 1\r",   "'a = 1"};
+	static const char *const bad[] = {"a",
+	                                  "a =",
+	                                  "= 1",
+	                                  "a = 1 2",
+	                                  "a = 'x",
+	                                  "a = \"x\\\"",
+	                                  "a = '''x",
+	                                  "a = [1",
+	                                  "[a",
+	                                  "[a] b",
+	                                  "[[a]",
+	                                  "a = {x=1",
+	                                  "[]",
+	                                  "a = x y",
+	                                  "a = 'x'y",
+	                                  "a.=1",
+	                                  "a = 'x\n'",
+	                                  "\rb = 1",
+	                                  "a = \"\"\"x\"\"",
+	                                  "a b = 1",
+	                                  "$a = 1",
+	                                  "a = 1\r",
+	                                  "'a = 1"};
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		char *got = outline(bad[i]);
 		if (strncmp(got, "! line 1: ", 10) != 0 && strstr(got, "\n! line 1: ") == NULL)
@@ -158,21 +177,21 @@ static void merged(void **state)
 	assert_merged("", TOP "\n" OPTIONS ALL);
 	assert_merged("# mine\nnat_type = 1", TOP "# mine\nnat_type = 1\n\n" OPTIONS ALL);
 	assert_merged("[options]", TOP OPTIONS ALL);
-	assert_merged("a = 1\n[options]\nx = 'y' # z\n\n# end\n[more]\nkey = 'theirs'\n",
-	              TOP "a = 1\n[options]\nx = 'y' # z\n" ALL
-	                  "\n# end\n[more]\nkey = 'theirs'\n");
-	assert_merged("rendezvous_server = 'x:1' # cache\n[options]\nkey = '''a\nb''' # old\nb = 1\n"
-	              "custom-rendezvous-server=\"x\"\napi-server = 5\n",
-	              "rendezvous_server = 'id.example:21116' # cache\n[options]\nkey = \"it's\" # "
-	              "old\nb = 1\ncustom-rendezvous-server='id.example'\napi-server = ''\n" RELAY);
+	assert_merged("a = 1\n[options]\nx = 'y' # z\n\n# end\n[more]\nkey = 'theirs'\n", TOP
+	              "a = 1\n[options]\nx = 'y' # z\n" ALL "\n# end\n[more]\nkey = 'theirs'\n");
+	assert_merged(
+	        "rendezvous_server = 'x:1' # cache\n[options]\nkey = '''a\nb''' # old\nb = 1\n"
+	        "custom-rendezvous-server=\"x\"\napi-server = 5\n",
+	        "rendezvous_server = 'id.example:21116' # cache\n[options]\nkey = \"it's\" # "
+	        "old\nb = 1\ncustom-rendezvous-server='id.example'\napi-server = ''\n" RELAY);
 	assert_merged("[options.sub]\na = 1\n", TOP "[options.sub]\na = 1\n\n" OPTIONS ALL);
 	assert_merged("[ 'options' ]\n\"key\" = ''\n[x]\nrendezvous_server = 1\n",
 	              TOP "[ 'options' ]\n\"key\" = \"it's\"\n" HOST RELAY API
 	                  "[x]\nrendezvous_server = 1\n");
 	assert_merged("\xef\xbb\xbf[options]\n", "\xef\xbb\xbf" TOP OPTIONS ALL);
 	// Complete already, without an end of its last line: nothing is added.
-	assert_merged(TOP OPTIONS HOST RELAY API "key = 'x'", TOP OPTIONS HOST RELAY API
-	              "key = \"it's\"");
+	assert_merged(TOP OPTIONS HOST RELAY API "key = 'x'",
+	              TOP OPTIONS HOST RELAY API "key = \"it's\"");
 }
 
 static void line_ends_are_the_files(void **state)

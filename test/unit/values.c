@@ -181,6 +181,21 @@ static void binds(void **state)
 	assert_contains(err.text, "\"1.2.3.4.5\"");
 }
 
+static void urls(void **state)
+{
+	(void)state;
+	static const char *const good[] = {"http://a", "https://a.example:8443/x/%20~y",
+	                                   "https://[::1]:80"};
+	static const char *const bad[] = {
+	        "",           "a",           "ftp://a",     "https://",    "https://a b", "https://a/b c",
+	        "https://a/?q", "https://a/'", "https://::1", "https://a:0", "https:///x",  "HTTP://a"};
+	for (size_t i = 0; i < COUNT(good); i++)
+		assert_int_equal(rds_value_url(good[i]), 0);
+	for (size_t i = 0; i < COUNT(bad); i++)
+		if (rds_value_url(bad[i]) != -RDS_EINVAL)
+			fail_msg("\"%s\" was taken", bad[i]);
+}
+
 static void hosts(void **state)
 {
 	(void)state;
@@ -270,6 +285,7 @@ int main(void)
 	        cmocka_unit_test(networks),
 	        cmocka_unit_test(switches_by_network),
 	        cmocka_unit_test(binds),
+	        cmocka_unit_test(urls),
 	        cmocka_unit_test(hosts),
 	        cmocka_unit_test(no_hosts),
 	        cmocka_unit_test(lists_of_hosts),
