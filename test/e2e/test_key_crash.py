@@ -17,17 +17,25 @@ from typing import Iterator
 import pytest
 
 import rdwire
-from clihelp import PUBLIC, SECRET, Done, called, complaint, names_in, place_args, rdsrv
+from clihelp import PUBLIC, SECRET, called, complaint, names_in, place_args, rdsrv
 from conftest import Lab
 from keyhelp import KEYGEN_LOG, KEYRING, SERVER_CONF, answered, did, keygen, pair_in, ring, rotate
 from polling import wait_until
-from rdserver import clean_env
+from rdserver import Server, clean_env
 
 CALLS = ("openat", "fchmod", "write", "fsync", "renameat", "renameat2", "unlinkat", "flock")
 TEMPORARY = re.compile(r"\.(id_ed25519|keyring\.json)\S*\.tmp")
 BACKUP = re.compile(r"(id_ed25519)(\.pub)?(\.bak\.\d{8}(?:\.\d+)?)")
 TAKEN_OVER_S = 2.0
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}  # which can't be done under a tracer
+
+
+def start_and_stop(directory: Path, role: str = "id") -> None:
+    server = Server(role, directory)
+    try:
+        server.start()
+    finally:
+        server.stop(None)
 
 
 def traced(*options: str) -> list[str]:
@@ -45,9 +53,8 @@ pytestmark = pytest.mark.skipif(not can_trace(), reason="strace can't trace here
 def prepared(directory: Path) -> Path:
     """A data directory in which an ID server has run once: with a keyring.json and a server.conf of its own."""
     directory.mkdir()
-    shown = ("--bind", "127.0.0.1", "--id-server", "id.example", *place_args()[2:])
-    done = rdsrv("id", "--data-dir", directory, *shown, cwd=directory, prefix=("timeout", "-sTERM", "0.5"))
-    assert names_in(directory) >= {SECRET, PUBLIC, KEYRING, SERVER_CONF}, done.stderr
+    start_and_stop(directory)
+    assert names_in(directory) >= {SECRET, PUBLIC, KEYRING, SERVER_CONF}
     return directory
 
 
@@ -105,12 +112,6 @@ def assert_settled(directory: Path, old: str) -> str:
     for match in filter(None, map(BACKUP.fullmatch, names_in(directory))):
         assert pair_in(directory, SECRET + match[3], PUBLIC + match[3]) == old
     return key
-
-
-def start_and_stop(directory: Path, role: str = "id") -> Done:
-    done = rdsrv(role, "--data-dir", directory, *place_args(), cwd=directory, prefix=("timeout", "-sTERM", "0.4"))
-    assert '"ready"' in done.stderr or " ready " in done.stderr, done.stderr
-    return done
 
 
 @pytest.mark.parametrize("call", CALLS)
