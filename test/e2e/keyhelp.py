@@ -11,9 +11,10 @@ from typing import Any
 
 import rdclient
 import rdwire
-from clihelp import PUBLIC, SECRET, Done, rdsrv
+from clihelp import PUBLIC, SECRET, Done, ctl, rdsrv
 from conftest import Lab
 from rdclient import Connection, Controller, SecureConnection, Target, UdpPeer, fresh_source
+from rdserver import Server
 from rdwire import WireError
 
 KEYRING, SERVER_CONF, KEYGEN_LOG = "keyring.json", "server.conf", "keygen.log"
@@ -29,6 +30,18 @@ def did(directory: Path, *args: str | Path, **options: Any) -> str:
     done = keygen(directory, *args, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def talk_of(directory: Path, *args: str | Path, **options: Any) -> str:
+    """What keygen said beside that."""
+    done = keygen(directory, *args, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def key_in_use(server: Server) -> str:
+    """The key that a running role tells clients."""
+    return str(ctl(server.directory, "relay" if server.role == "relay" else "id")["key"])
 
 
 def rotate(directory: Path, *args: str) -> tuple[str, str]:
