@@ -52,6 +52,25 @@ static void holds_nothing_when_empty(void **state)
 	rds_buffer_clear(&buffer);
 }
 
+// Bytes that are written behind what is held, and then made part of it.
+static void has_room(void **state)
+{
+	(void)state;
+	struct rds_buffer buffer = {0};
+	add_text(&buffer, "hello");
+	rds_buffer_drop(&buffer, 4);
+	for (size_t n = 0; n < 300; n += 7) {
+		size_t len = buffer.len;
+		memset(rds_buffer_room(&buffer, n), 'x', n);
+		assert_int_equal(buffer.len, len);
+		assert_true(buffer.cap - buffer.start - buffer.len >= n);
+		buffer.len += n;
+		assert_int_equal(rds_buffer_data(&buffer)[0], 'o');
+		assert_int_equal(rds_buffer_data(&buffer)[buffer.len - 1], n == 0 ? 'o' : 'x');
+	}
+	rds_buffer_clear(&buffer);
+}
+
 // Whatever is added and dropped: what is held is the middle of all that was added.
 static void agrees_with_a_plain_string(void **state)
 {
@@ -99,6 +118,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(gives_back_in_order),
 	        cmocka_unit_test(holds_nothing_when_empty),
+	        cmocka_unit_test(has_room),
 	        cmocka_unit_test(agrees_with_a_plain_string),
 	        cmocka_unit_test(stays_small_while_it_flows),
 	};

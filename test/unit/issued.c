@@ -69,6 +69,8 @@ static void ages(void **state)
 			(void)set_up(NULL);
 			add(starts_ms[i], "first");
 			add(at, "one");
+			for (uint64_t ms = 0; ms < RDS_ISSUED_MS; ms += RDS_ISSUED_MS / 5 - 1)
+				assert_true(has(at + ms, "one"));
 			assert_true(has(at + RDS_ISSUED_MS - 1, "one"));
 			assert_false(has(at + 2 * (uint64_t)RDS_ISSUED_MS, "one"));
 		}

@@ -121,10 +121,27 @@ static void no_more_than_all_is_taken(void **state)
 	(void)state;
 	struct rds_quota quota = {0};
 	rds_quota_take(&quota, 5);
-	assert_int_equal(rds_quota_left(&quota, 1000, MBIT), MBIT / 10);
-	rds_quota_take(&quota, UINT64_MAX);
-	assert_int_equal(rds_quota_left(&quota, 1000, MBIT), 0);
-	assert_int_equal(rds_quota_left(&quota, 1010, MBIT), MBIT / 100);
+	static const uint64_t more[] = {MBIT / 10 + 1, MBIT, UINT64_MAX};
+	for (size_t i = 0; i < COUNT(more); i++) {
+		quota = (struct rds_quota){0};
+		assert_int_equal(rds_quota_left(&quota, 1000, MBIT), MBIT / 10);
+		rds_quota_take(&quota, more[i]);
+		assert_int_equal(rds_quota_left(&quota, 1000, MBIT), 0);
+		assert_int_equal(rds_quota_left(&quota, 1010, MBIT), MBIT / 100);
+	}
+}
+
+// Also those in which more would come together than fits a number.
+static void long_pauses_fill_it(void **state)
+{
+	(void)state;
+	const uint64_t rate = UINT64_C(1) << 37;
+	for (unsigned bits = 8; bits < 40; bits++) {
+		struct rds_quota quota = {0};
+		rds_quota_take(&quota, rds_quota_left(&quota, 1, rate));
+		assert_int_equal(rds_quota_left(&quota, 1 + (UINT64_C(1) << bits), rate),
+		                 depth_of(rate));
+	}
 }
 
 // A rate that falls takes off what was saved up for the old one; one that rises adds nothing.
@@ -147,6 +164,7 @@ int main(void)
 	        cmocka_unit_test(saves_up_a_tenth_of_a_second),
 	        cmocka_unit_test(a_standing_clock_gives_nothing),
 	        cmocka_unit_test(no_more_than_all_is_taken),
+	        cmocka_unit_test(long_pauses_fill_it),
 	        cmocka_unit_test(rates_change),
 	};
 	return cmocka_run_group_tests_name("quota", tests, NULL, NULL);

@@ -147,10 +147,10 @@ static void masks_come_off(void **state)
 {
 	(void)state;
 	struct testing_random random = {11};
-	uint8_t in[80];
-	uint8_t out[80];
+	uint8_t in[140];
+	uint8_t out[140];
 	for (uint64_t offset = 0; offset < 9; offset++) {
-		for (size_t len = 0; len <= 40; len++) {
+		for (size_t len = 0; len <= 100; len++) {
 			size_t from = random_below(&random, 16);
 			size_t to = 1 + random_below(&random, 16);
 			random_bytes(&random, in, sizeof in);
