@@ -38,8 +38,11 @@ backend out
 {servers}
 """
 SPLICE_OPTIONS = "    option splice-request\n    option splice-response"
+OURS_OPTIONS = ("--bind", LOOPBACK, "--data-dir", ".", "--log-level", "warn")
 # hbbr's limits are on by default, in Mb/s.
-NO_LIMITS = {name: "1000000" for name in ("SINGLE_BANDWIDTH", "TOTAL_BANDWIDTH", "LIMIT_SPEED")}
+HBBR_ENV = {name: "1000000" for name in ("SINGLE_BANDWIDTH", "TOTAL_BANDWIDTH", "LIMIT_SPEED")} | {"RUST_LOG": "warn"}
+# Such a process doesn't interrupt others when it wakes up, so it finds as much work as there is.
+BATCH = ("chrt", "--batch", "0")
 
 
 def descriptor_limit() -> int:
@@ -67,25 +70,28 @@ class Bench:
 
     # --- servers ---
 
-    def _start(self, name: str, threads: int, cores: Sequence[int]) -> Program:
+    def _start(self, name: str, threads: int, cores: Sequence[int], prefix: Sequence[str] = ()) -> Program:
         directory = frame.fresh_directory()
-        if name == OURS:
-            command = [frame.RDSRV, "relay", "--relay-port", PORT, "--relay-threads", threads, "-k", ""]
-            command += ["--bind", LOOPBACK, "--data-dir", directory, "--log-level", "warn"]
-            return Program(command, cores, directory).wait_port(PORT, tcp=True)
-        if name == HBBR:
-            env = NO_LIMITS | {"TOKIO_WORKER_THREADS": str(threads), "RUST_LOG": "warn"}
-            return Program([self.hbbr, "-p", PORT], cores, directory, env).wait_port(PORT, tcp=True)
+        if name in (SPLICE, COPY):
+            self._write_haproxy_conf(directory / "haproxy.cfg", threads, name == SPLICE)
+        command = {
+            OURS: [frame.RDSRV, "relay", "--relay-port", PORT, "--relay-threads", threads, "-k", "", *OURS_OPTIONS],
+            HBBR: [self.hbbr, "-p", PORT],
+        }.get(name, [self.haproxy, "-f", "haproxy.cfg"])
+        env = HBBR_ENV | {"TOKIO_WORKER_THREADS": str(threads)}
+        return Program([*prefix, *command], cores, directory, env).wait_port(PORT, tcp=True)
+
+    @staticmethod
+    def _write_haproxy_conf(path: Path, threads: int, splice: bool) -> None:
         conf = HAPROXY_CONF.format(
             threads=threads,
             sessions=most_sessions(),
-            options=SPLICE_OPTIONS if name == SPLICE else "",
+            options=SPLICE_OPTIONS if splice else "",
             loopback=LOOPBACK,
             port=PORT,
             servers="\n".join(f"    server s{i} 127.0.0.{i}:{BACKEND}" for i in range(1, BACKENDS + 1)),
         )
-        (directory / "haproxy.cfg").write_text(conf)
-        return Program([self.haproxy, "-f", "haproxy.cfg"], cores, directory).wait_port(PORT, tcp=True)
+        path.write_text(conf)
 
     @staticmethod
     def _where(name: str) -> dict[str, object]:
@@ -95,13 +101,17 @@ class Bench:
             return at | {"backend": f"0.0.0.0:{PORT}"}
         return at if name in (OURS, HBBR) else at | {"backend": f"0.0.0.0:{BACKEND}"}
 
-    def _load(self, name: str, threads: int, tool: str, cores: Sequence[int], **options: object) -> Result:
-        """What the load generator says, and cpu_s, what the server used meanwhile."""
+    def _load(self, name: str, threads: int, tool: str, busy: bool = False, **options: object) -> Result:
+        """What the load generator says, and cpu_s, what the server used meanwhile. A server of one thread has a core,
+        the load generator another; busy: both share one, and the server waits until nothing else has work to do."""
+        server_cores, load_cores = (SERVER_CORE, LOAD_CORE) if threads == 1 else (ALL_CORES, ALL_CORES)
+        if busy:
+            server_cores = load_cores = SERVER_CORE
         if name == BARE:
-            return run(tool, ALL_CORES, **self._where(name), **options)
-        with self._start(name, threads, SERVER_CORE if threads == 1 else ALL_CORES) as server:
+            return run(tool, load_cores, **self._where(name), **options)
+        with self._start(name, threads, server_cores, BATCH if busy else ()) as server:
             before = server.cpu_s()
-            said = run(tool, cores, **self._where(name), **options)
+            said = run(tool, load_cores, **self._where(name), **options)
             return said | {"cpu_s": server.cpu_s() - before}
 
     # --- rows ---
@@ -124,7 +134,7 @@ class Bench:
     # --- bulk ---
 
     def _bulk_once(self, name: str, threads: int, **options: object) -> Result:
-        said = self._load(name, threads, "relay_bulk", LOAD_CORE if threads == 1 else ALL_CORES, ms=BULK_MS, **options)
+        said = self._load(name, threads, "relay_bulk", ms=BULK_MS, **options)
         gigabytes = said["bytes"] / 1e9
         said["gbps"] = gigabytes * 8 / said["seconds"]
         return said | ({"cpu_s_gb": said["cpu_s"] / gigabytes} if "cpu_s" in said else {})
@@ -162,12 +172,11 @@ class Bench:
 
     def messages(self, threads: int) -> None:
         """How much longer than without a relay each is under way, and what it costs."""
-        cores = LOAD_CORE if threads == 1 else ALL_CORES
         bare: Result = {}
 
         def contend(name: str) -> Result:
             nonlocal bare
-            said = self._load(name, threads, "relay_messages", cores, ms=MESSAGES_MS, **MESSAGES)
+            said = self._load(name, threads, "relay_messages", ms=MESSAGES_MS, **MESSAGES)
             if name == BARE:  # the first of each round
                 bare = said
                 return said
@@ -183,22 +192,20 @@ class Bench:
 
     # --- new sessions ---
 
-    def _connect_once(self, name: str, threads: int, cores: Sequence[int]) -> Result:
-        said = self._load(name, threads, "relay_connect", cores, ms=CONNECT_MS)
+    def _connect_once(self, name: str, threads: int, busy: bool) -> Result:
+        said = self._load(name, threads, "relay_connect", busy, ms=CONNECT_MS)
         said["per_second"] = said["messages"] / said["seconds"]
         return said | ({"per_cpu_second": said["messages"] / said["cpu_s"]} if "cpu_s" in said else {})
 
     def connect(self, threads: int) -> None:
-        """On cores of its own the load generator is what takes longest; on the relay's it always finds work waiting."""
+        """On its own core the load generator is what takes longest, so what the relay could do shows when it is busy."""
         what = f"{threads} thread{'s' if threads > 1 else ''}"
-        cores = LOAD_CORE if threads == 1 else ALL_CORES
-        results = self._alternate([BARE, *self.servers], lambda name: self._connect_once(name, threads, cores))
+        results = self._alternate([BARE, *self.servers], lambda name: self._connect_once(name, threads, False))
         self.table.keep(f"connect_{threads}", results)
         self._row(f"new sessions, {what}, a second", results, "per_second", max, SPLICE, COPY)
-        if threads == 1:
-            results = self._alternate(self.servers, lambda name: self._connect_once(name, threads, SERVER_CORE))
-            self.table.keep("connect_busy", results)
-            self._row("  a second of the relay's CPU, always busy", results, "per_cpu_second", max, SPLICE, COPY)
+        results = self._alternate(self.servers, lambda name: self._connect_once(name, threads, True))
+        self.table.keep(f"connect_busy_{threads}", results)
+        self._row("  a second of its CPU, when busy", results, "per_cpu_second", max, SPLICE, COPY)
 
     # --- idle sessions ---
 
