@@ -55,7 +55,8 @@ int rds_addr_list_parse(struct rds_view contents, const char *name, struct rds_c
 			                "write 203.0.113.7, 198.51.100.0/24 or 2001:db8::/32",
 			                name, number, rds_text_escape(line, shown, sizeof shown));
 		}
-		out->items = rds_realloc(out->items, out->n + 1, sizeof one);
+		if ((out->n & (out->n - 1)) == 0) // full: doubled, since lists may be long
+			out->items = rds_realloc(out->items, out->n * 2 + 1, sizeof one);
 		out->items[out->n++] = one;
 	}
 	out->n = rds_cidrs_sort(out->items, out->n);

@@ -8,6 +8,7 @@ from typing import Any, Iterator, Sequence, TypeVar
 
 import pytest
 
+import network
 import rdclient
 from rdclient import ConnectedPeer, Connection, Controller, RelaySide, Target, UdpPeer
 from rdserver import Server
@@ -124,6 +125,19 @@ def id_site(lab: Lab) -> Target:
 def relay_site(lab: Lab) -> Target:
     """A relay with default settings: it made its own key and enforces it."""
     return lab.server("relay").target()
+
+
+@pytest.fixture
+def hosts() -> Iterator[network.Hosts]:
+    """Two hosts with two addresses of each family, joined by a cable."""
+    if not network.can_make_hosts():
+        pytest.skip("network namespaces can't be made here")
+    hosts = network.Hosts()
+    try:
+        hosts.create()
+        yield hosts
+    finally:
+        hosts.remove()
 
 
 @pytest.hookimpl(hookwrapper=True)

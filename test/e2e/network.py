@@ -79,3 +79,34 @@ class Host:
 def connect(one: Host, other: Host, device: str = "cable") -> None:
     """Joins two hosts; the device has this name on both."""
     _ip("link", "add", device, "netns", one.name, "type", "veth", "peer", "name", device, "netns", other.name)
+
+
+SERVER_4 = ("10.213.7.1", "10.213.7.2")
+SERVER_6 = ("fd00:213::1", "fd00:213::2")
+A_HOST, B_HOST = "10.213.7.11", "10.213.7.12"
+A_HOST_6, B_HOST_6 = "fd00:213::11", "fd00:213::12"
+
+
+class Hosts:
+    """The server's host and the clients'."""
+
+    def __init__(self) -> None:
+        self.server, self.clients = Host("s"), Host("c")
+
+    def create(self) -> None:
+        self.server.create()
+        self.clients.create()
+        connect(self.server, self.clients)
+        self.server.set_up("cable", [f"{a}/24" for a in SERVER_4] + [f"{a}/64" for a in SERVER_6])
+        self.clients.set_up("cable", [f"{a}/24" for a in (A_HOST, B_HOST)] + [f"{a}/64" for a in (A_HOST_6, B_HOST_6)])
+
+    def remove(self) -> None:
+        self.server.remove()
+        self.clients.remove()
+
+    def client(self, fn: Callable[[], T]) -> T:
+        return self.clients.run(fn)
+
+    def vanish(self, client: str) -> None:
+        """From now on nothing of this client's IPv4 address gets through, either way, and nobody is told."""
+        _ip("-n", self.clients.name, "rule", "add", "from", client, "blackhole")

@@ -71,6 +71,10 @@ class Target:
         return self.host, self.port + 2
 
     @property
+    def relay_websocket_port(self) -> Address:
+        return self.host, self.port + 3
+
+    @property
     def relay_name(self) -> str:
         """The relay as B names it, where nobody named another."""
         return "%s:%d" % self.relay_port
@@ -86,13 +90,23 @@ def parse_relay_name(name: str) -> Address:
 
 
 class Connection:
-    """A framed TCP connection. A preamble goes out before anything else, as a proxy's header does."""
+    """A framed TCP connection. A preamble goes out before anything else, as a proxy's header does.
+
+    receive_buffer: bytes that the kernel keeps for one who doesn't read; 0: as many as it likes.
+    """
 
     def __init__(
-        self, address: Address, source: str | None = None, source_port: int = 0, preamble: bytes = b""
+        self,
+        address: Address,
+        source: str | None = None,
+        source_port: int = 0,
+        preamble: bytes = b"",
+        receive_buffer: int = 0,
     ) -> None:
         self.sock = socket.socket(family_of(address[0]), socket.SOCK_STREAM)
         self.sock.settimeout(WAIT_S)
+        if receive_buffer:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if source:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.sock.bind((source, source_port))
@@ -234,7 +248,10 @@ class SecureConnection(Connection):
 
 
 class WsConnection(Connection):
-    """A WebSocket connection: one binary message is one payload. Pings are answered, and kept in `pings`."""
+    """A WebSocket connection: one binary message is one payload. Pings are answered, and kept in `pings`.
+
+    address: where it goes, if not to the ID server's WebSocket port.
+    """
 
     def __init__(
         self,
@@ -243,14 +260,17 @@ class WsConnection(Connection):
         headers: Sequence[tuple[str, str]] = (),
         path: str = "/",
         preamble: bytes = b"",
+        address: Address | None = None,
+        receive_buffer: int = 0,
     ) -> None:
-        super().__init__(target.websocket_port, source, preamble=preamble)
+        address = address or target.websocket_port
+        super().__init__(address, source, preamble=preamble, receive_buffer=receive_buffer)
         self.offer_may_come = False
         self.raw = bytearray()
         self.pings: list[bytes] = []
         self.close_code: int | None = None
         self.key = rdws.fresh_key()
-        self.send_raw(rdws.request(self.key, "%s:%d" % target.websocket_port, path, headers))
+        self.send_raw(rdws.request(self.key, "%s:%d" % address, path, headers))
         self.status, self.headers = self.recv_head()
         assert self.status == 101, f"status {self.status} {self.headers}"
         assert self.headers["sec-websocket-accept"] == rdws.accept_of(self.key)
@@ -285,7 +305,7 @@ class WsConnection(Connection):
 
     def recv_payload(self) -> bytes | None:
         """The next message; None when the server closes."""
-        message = b""
+        message: bytes | None = None
         while (found := self.recv_frame()) is not None:
             if found.opcode == rdws.CLOSE:
                 self.close_code = int.from_bytes(found.payload[:2], "big") or None
@@ -294,8 +314,8 @@ class WsConnection(Connection):
                 self.pings.append(found.payload)
                 self.send_frame(rdws.PONG, found.payload)
             elif found.opcode != rdws.PONG:
-                assert found.opcode == (rdws.CONTINUATION if message else rdws.BINARY), found
-                message += found.payload
+                assert found.opcode == (rdws.BINARY if message is None else rdws.CONTINUATION), found
+                message = (message or b"") + found.payload
                 if found.final:
                     return message
         return None

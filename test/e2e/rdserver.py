@@ -31,6 +31,11 @@ WILDCARD = ("0.0.0.0", "::")
 _random = random.SystemRandom()
 
 
+def is_sanitized() -> bool:
+    """Was the binary built with a sanitizer, whose own memory grows?"""
+    return b"__asan_init" in BINARY.read_bytes()
+
+
 def clean_env(extra: Mapping[str, str] = {}) -> dict[str, str]:
     """The environment that the binary gets: nothing of ours but what it needs to run."""
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | dict(extra)
@@ -201,6 +206,13 @@ class Server:
         self._closed()
         assert code is None or got == code, f"{self.role} ended with {got}, not {code}:\n{self.log_text()}"
 
+    def exit_code(self) -> int:
+        """Of one that ended by itself."""
+        assert self._process is not None
+        code = self._process.wait(STOP_S)
+        self._closed()
+        return code
+
     def kill(self) -> None:
         """Ends it with SIGKILL, as a power cut would."""
         assert self._process is not None
@@ -255,7 +267,11 @@ class Server:
 
     def status(self) -> dict[str, Any]:
         """What the running role says of itself."""
-        done = run_rdsrv("ctl", "--data-dir", str(self.directory), self.role, "status", "--json", cwd=self.directory)
+        return self.status_of(self.role)
+
+    def status_of(self, role: str) -> dict[str, Any]:
+        """What one of two roles in a process says of itself."""
+        done = run_rdsrv("ctl", "--data-dir", str(self.directory), role, "status", "--json", cwd=self.directory)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -269,6 +285,15 @@ class Server:
         """The process's id, of the last one after its end."""
         assert self._pid is not None
         return self._pid
+
+    def memory_kib(self) -> int:
+        """Its resident memory now."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+    def descriptors(self) -> int:
+        """How many it has open now."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     @property
     def host(self) -> str:

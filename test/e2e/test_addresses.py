@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, TypeVar
+from typing import Iterator
 
 import pytest
 
-import network
 import rdwire
 from conftest import Lab
+from network import A_HOST, A_HOST_6, B_HOST, B_HOST_6, SERVER_4, SERVER_6, Hosts
 from rdclient import (
     Connection,
     Controller,
@@ -22,8 +22,6 @@ from rdclient import (
 )
 from rdserver import Server, free_base_port, has_ipv6_loopback, random_loopback
 from rdwire import decode_addr
-
-T = TypeVar("T")
 
 with_ipv6 = pytest.mark.skipif(not has_ipv6_loopback(), reason="no IPv6 here")
 
@@ -158,46 +156,6 @@ def test_listeners_are_logged(lab: Lab) -> None:
 
 
 # --- on hosts of our own --------------------------------------------------------------------------------------------
-
-SERVER_4 = ("10.213.7.1", "10.213.7.2")
-SERVER_6 = ("fd00:213::1", "fd00:213::2")
-A_HOST, B_HOST = "10.213.7.11", "10.213.7.12"
-A_HOST_6, B_HOST_6 = "fd00:213::11", "fd00:213::12"
-
-
-class Hosts:
-    """The server's host and the clients'."""
-
-    def __init__(self) -> None:
-        self.server, self.clients = network.Host("s"), network.Host("c")
-
-    def create(self) -> None:
-        self.server.create()
-        self.clients.create()
-        network.connect(self.server, self.clients)
-        self.server.set_up("cable", [f"{a}/24" for a in SERVER_4] + [f"{a}/64" for a in SERVER_6])
-        self.clients.set_up("cable", [f"{a}/24" for a in (A_HOST, B_HOST)] + [f"{a}/64" for a in (A_HOST_6, B_HOST_6)])
-
-    def remove(self) -> None:
-        self.server.remove()
-        self.clients.remove()
-
-    def client(self, fn: Callable[[], T]) -> T:
-        return self.clients.run(fn)
-
-
-@pytest.fixture
-def hosts() -> Iterator[Hosts]:
-    """Two hosts with two addresses of each family, joined by a cable."""
-    if not network.can_make_hosts():
-        pytest.skip("network namespaces can't be made here")
-    hosts = Hosts()
-    try:
-        hosts.create()
-        yield hosts
-    finally:
-        hosts.remove()
-
 
 @pytest.fixture
 def two_homed(hosts: Hosts, lab: Lab) -> Iterator[Server]:
