@@ -28,10 +28,4 @@ static inline void assert_conf(const struct rds_client_conf *conf, const char *i
 	assert_string_equal(conf->key, key);
 }
 
-static inline void assert_same_conf(const struct rds_client_conf *a,
-                                    const struct rds_client_conf *b)
-{
-	assert_conf(a, b->id_server, b->relay_server, b->api_server, b->key);
-}
-
 #endif

@@ -187,8 +187,9 @@ static void urls(void **state)
 	static const char *const good[] = {"http://a", "https://a.example:8443/x/%20~y",
 	                                   "https://[::1]:80"};
 	static const char *const bad[] = {
-	        "",           "a",           "ftp://a",     "https://",    "https://a b", "https://a/b c",
-	        "https://a/?q", "https://a/'", "https://::1", "https://a:0", "https:///x",  "HTTP://a"};
+	        "",             "a",            "ftp://a",     "https://",
+	        "https://a b",  "https://a/b c", "https://a/?q", "https://a/'",
+	        "https://::1",  "https://a:0",  "https:///x",  "HTTP://a"};
 	for (size_t i = 0; i < COUNT(good); i++)
 		assert_int_equal(rds_value_url(good[i]), 0);
 	for (size_t i = 0; i < COUNT(bad); i++)
