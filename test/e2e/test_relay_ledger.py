@@ -153,21 +153,3 @@ def test_whose_partner_never_came(lab: Lab, fields: dict[str, Any], side: str) -
     waiting.expect_end()
     (line,) = lines(server, event="relay connection ended")
     assert (line["side"], line["uuid"], line["reason"]) == (side, uuid[:8], "partner-missing")
-
-
-# --- descriptors ----------------------------------------------------------------------------------------------------
-
-
-def test_few_descriptors(lab: Lab) -> None:
-    """Out of descriptors: that is said, those who are in go on, and the next ones come in when there is room again."""
-    server = lab.server("relay", "--relay-threads", "1", prefix=["prlimit", "--nofile=100"])
-    target = server.target()
-    sessions = [paired(lab, target, TCP_TCP) for _ in range(20)]
-    crowd = [lab.keep(Connection(target.relay_port)) for _ in range(100)]
-    wait_until(lambda: server.logged("accepting paused"), 10, "it says so")
-    for pair in sessions:
-        assert_talk(*pair)
-    for connection in crowd:
-        connection.close()
-    wait_until(lambda: server.logged("accepting again"), 10, "it says so")
-    assert_talk(*paired(lab, target, TCP_TCP))
