@@ -282,17 +282,17 @@ void pump_read(struct side *side)
 	}
 }
 
+// Bytes that are held are older than those in the pipe: a part of which may have been spilled.
 void pump_push(struct side *side)
 {
-	if (side->piped > 0) {
-		push_pipe(side);
-		if (side->pipe != NULL && side->piped == 0)
-			return_pipe(side);
-		return;
-	}
 	size_t sent = pass_on(side, rds_buffer_data(&side->held), side->held.len);
 	if (side->held.len > 0)
 		rds_buffer_drop(&side->held, sent);
+	if (side->held.len > 0 || side->piped == 0)
+		return;
+	push_pipe(side);
+	if (side->pipe != NULL && side->piped == 0)
+		return_pipe(side);
 }
 
 void pump_spill(struct side *side)
