@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// How often the owner looks after its crew: a total limit is shared out anew, and ended sessions
-// are told. Waking it for each of those would cost more than all else that it does for them.
-#define LOOK_MS 100
+// How often a total limit is shared out anew.
+#define SHARE_MS 100
 
 // A session that moves so much a second counts like one more.
 #define LOAD_BYTES (1024 * 1024)
@@ -22,6 +21,7 @@ struct queue {
 	pthread_mutex_t mutex;
 	struct rds_crew_task *first;
 	struct rds_crew_task **last;
+	struct rds_waker *waker; // of the thread that takes them
 };
 
 struct worker {
@@ -31,7 +31,6 @@ struct worker {
 	struct rds_loop *loop;
 	struct rds_pumps *pumps;
 	struct queue in;
-	struct rds_waker *waker;
 	_Atomic bool stopping;
 	_Atomic bool kicked; // some of its sessions are to end
 	// The owner's view of its load.
@@ -46,26 +45,27 @@ struct rds_crew {
 	void *ctx;
 	struct rds_pump_limits limits;
 	struct queue ended;
-	struct rds_timer *look;
+	struct rds_timer *share;
 	uint64_t shared_ms;
 	struct rds_fair fair;
 	unsigned n;
 	struct worker workers[];
 };
 
-static void queue_init(struct queue *queue)
+static void queue_init(struct queue *queue, struct rds_loop *loop, rds_event_fn fn, void *ctx)
 {
 	(void)pthread_mutex_init(&queue->mutex, NULL);
 	queue->last = &queue->first;
+	queue->waker = rds_waker_new(loop, fn, ctx);
 }
 
 static void queue_clear(struct queue *queue)
 {
+	rds_waker_free(queue->waker);
 	(void)pthread_mutex_destroy(&queue->mutex);
 }
 
-// Whether it was empty before.
-static bool queue_put(struct queue *queue, struct rds_crew_task *task)
+static void queue_put(struct queue *queue, struct rds_crew_task *task)
 {
 	task->next = NULL;
 	(void)pthread_mutex_lock(&queue->mutex);
@@ -73,7 +73,8 @@ static bool queue_put(struct queue *queue, struct rds_crew_task *task)
 	*queue->last = task;
 	queue->last = &task->next;
 	(void)pthread_mutex_unlock(&queue->mutex);
-	return was_empty;
+	if (was_empty)
+		rds_waker_wake(queue->waker);
 }
 
 static struct rds_crew_task *queue_take_all(struct queue *queue)
@@ -111,7 +112,7 @@ static void on_pump_end(void *ctx, struct rds_session *session)
 {
 	struct worker *worker = ctx;
 	// The session is the task's first member.
-	(void)queue_put(&worker->crew->ended, (struct rds_crew_task *)(void *)session);
+	queue_put(&worker->crew->ended, (struct rds_crew_task *)(void *)session);
 }
 
 static void *work(void *arg)
@@ -124,8 +125,9 @@ static void *work(void *arg)
 
 // On the owner's.
 
-static void tell_ends(struct rds_crew *crew)
+static void on_ended(void *ctx)
 {
+	struct rds_crew *crew = ctx;
 	struct rds_crew_task *next = queue_take_all(&crew->ended);
 	for (struct rds_crew_task *task; (task = next) != NULL;) {
 		next = task->next;
@@ -134,8 +136,9 @@ static void tell_ends(struct rds_crew *crew)
 	}
 }
 
-static void share_out(struct rds_crew *crew)
+static void on_share(void *ctx)
 {
+	struct rds_crew *crew = ctx;
 	uint64_t now_ms = rds_loop_now_ms(crew->owner);
 	uint64_t elapsed_ms = now_ms - crew->shared_ms;
 	struct rds_demand demand = {0};
@@ -157,12 +160,6 @@ static void share_out(struct rds_crew *crew)
 	                : rds_fair_share(&crew->fair, crew->limits.total, elapsed_ms, &demand);
 }
 
-static void on_look(void *ctx)
-{
-	share_out(ctx);
-	tell_ends(ctx);
-}
-
 static int start_worker(struct worker *worker, struct rds_error *err)
 {
 	struct rds_crew *crew = worker->crew;
@@ -170,8 +167,7 @@ static int start_worker(struct worker *worker, struct rds_error *err)
 	if (rc != 0)
 		return rc;
 	worker->pumps = rds_pumps_new(worker->loop, &crew->limits, on_pump_end, worker);
-	queue_init(&worker->in);
-	worker->waker = rds_waker_new(worker->loop, on_work, worker);
+	queue_init(&worker->in, worker->loop, on_work, worker);
 	sigset_t all;
 	sigset_t before;
 	(void)sigfillset(&all);
@@ -191,9 +187,9 @@ int rds_crew_new(struct rds_loop *owner, unsigned n, rds_crew_end_fn on_end, voi
 	crew->owner = owner;
 	crew->on_end = on_end;
 	crew->ctx = ctx;
-	queue_init(&crew->ended);
+	queue_init(&crew->ended, owner, on_ended, crew);
 	crew->shared_ms = rds_loop_now_ms(owner);
-	crew->look = rds_timer_every(owner, LOOK_MS, on_look, crew);
+	crew->share = rds_timer_every(owner, SHARE_MS, on_share, crew);
 	int rc = 0;
 	while (crew->n < n && rc == 0) {
 		struct worker *worker = &crew->workers[crew->n++];
@@ -211,7 +207,7 @@ static void stop_worker(struct worker *worker)
 {
 	if (worker->started) {
 		worker->stopping = true;
-		rds_waker_wake(worker->waker);
+		rds_waker_wake(worker->in.waker);
 		(void)pthread_join(worker->thread, NULL);
 	}
 	if (worker->loop == NULL)
@@ -219,7 +215,6 @@ static void stop_worker(struct worker *worker)
 	start_sessions(worker); // so that they end like the others
 	rds_pumps_free(worker->pumps);
 	queue_clear(&worker->in);
-	rds_waker_free(worker->waker);
 	rds_loop_free(worker->loop);
 }
 
@@ -229,8 +224,8 @@ void rds_crew_free(struct rds_crew *crew)
 		return;
 	for (unsigned i = 0; i < crew->n; i++)
 		stop_worker(&crew->workers[i]);
-	tell_ends(crew);
-	rds_timer_free(crew->look);
+	on_ended(crew);
+	rds_timer_free(crew->share);
 	queue_clear(&crew->ended);
 	free(crew);
 }
@@ -248,8 +243,7 @@ void rds_crew_take(struct rds_crew *crew, struct rds_crew_task *task)
 			least = &crew->workers[i];
 	least->sessions++;
 	task->thread = (unsigned)(least - crew->workers);
-	if (queue_put(&least->in, task))
-		rds_waker_wake(least->waker);
+	queue_put(&least->in, task);
 }
 
 void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task, enum rds_reason why)
@@ -257,7 +251,7 @@ void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task, enum rds_r
 	struct worker *worker = &crew->workers[task->thread];
 	task->session.meter.kicked = (int)why;
 	worker->kicked = true;
-	rds_waker_wake(worker->waker);
+	rds_waker_wake(worker->in.waker);
 }
 
 struct rds_pump_limits *rds_crew_limits(struct rds_crew *crew)
