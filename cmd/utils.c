@@ -13,6 +13,14 @@ static int usage(void)
 	return RDS_EXIT_USAGE;
 }
 
+static int end_output(void)
+{
+	if (fflush(stdout) == 0)
+		return RDS_EXIT_OK;
+	(void)fputs("rustdesk-utils: can't write to standard output\n", stderr);
+	return RDS_EXIT_PROBLEM;
+}
+
 static int gen_key_pair(void)
 {
 	struct rds_keypair *pair = NULL;
@@ -26,7 +34,7 @@ static int gen_key_pair(void)
 	(void)printf("Public Key:  %s\nSecret Key:  %s\n", rds_keypair_public_text(pair), secret);
 	rds_wipe(secret, sizeof secret);
 	rds_keypair_free(pair);
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return end_output();
 }
 
 // What is wrong with the two texts; NULL: nothing.
@@ -53,7 +61,7 @@ static int validate_key_pair(const char *public, const char *secret)
 		return RDS_EXIT_PROBLEM;
 	}
 	(void)puts("Key pair is VALID");
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return end_output();
 }
 
 int cmd_utils(int argc, char **argv)

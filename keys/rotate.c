@@ -2,6 +2,7 @@
 #include "keys/rotate.h"
 
 #include "core/alloc.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "keys/server_conf.h"
 
@@ -101,6 +102,18 @@ static int settle_finished(const struct rds_datadir *dir, struct rds_keyring *ri
 	return rc;
 }
 
+static bool has_public(const struct rds_datadir *dir, const char *text)
+{
+	uint8_t bytes[RDS_PUBLIC_TEXT];
+	size_t len = 0;
+	struct rds_error ignored;
+	return rds_datadir_read(dir, RDS_PUBLIC_FILE, bytes, sizeof bytes, &len, NULL, &ignored) ==
+	               0 &&
+	       rds_view_equal(rds_view_of(bytes, len), rds_view_text(text));
+}
+
+// Where only the keyring can't be written, on a full disk, the pair is whole, and what has to be
+// noted there is known: servers start.
 static int settle(const struct rds_datadir *dir, struct rds_keyring *ring, struct rds_error *err)
 {
 	char current[RDS_PUBLIC_TEXT];
@@ -111,12 +124,14 @@ static int settle(const struct rds_datadir *dir, struct rds_keyring *ring, struc
 		return 0;
 	bool passed = strcmp(current, ring->pending) == 0;
 	int rc = passed ? settle_finished(dir, ring, current, err) : undo(dir, ring, current, err);
-	if (rc == 0)
-		rds_log(RDS_LOG_WARN, "a key rotation had been interrupted",
-		        rds_field_text("directory", rds_datadir_path(dir)),
-		        rds_field_text("now", passed ? "finished: the new key is in use"
-		                                     : "undone: the old key stays"));
-	return rc;
+	if (rc != 0 && !has_public(dir, current))
+		return rc;
+	rds_log(RDS_LOG_WARN, "a key rotation had been interrupted",
+	        rds_field_text("directory", rds_datadir_path(dir)),
+	        rds_field_text("now", passed ? "finished: the new key is in use"
+	                                     : "undone: the old key stays"),
+	        rds_field_text("not_noted_because", rc == 0 ? "" : err->text));
+	return 0;
 }
 
 // What the files say of each other.
@@ -202,21 +217,46 @@ static int choose_next(const struct rds_keyring *ring, const struct rds_keypair 
 	return rc;
 }
 
+// Room on the disk for what comes behind the point of no return, so that a full one stops before.
+static int reserve_room(const struct rds_datadir *dir, char reserve[RDS_TEMPORARY_NAME],
+                        struct rds_error *err)
+{
+	uint8_t *zeros = rds_calloc(RDS_SMALL_FILE_MAX_BYTES, 1);
+	int rc = rds_datadir_stage(dir, RDS_KEYRING_FILE, 0600,
+	                           rds_view_of(zeros, RDS_SMALL_FILE_MAX_BYTES), reserve, err);
+	free(zeros);
+	return rc;
+}
+
+static int stage_secret(const struct rds_datadir *dir, const struct rds_keypair *pair,
+                        char temporary[RDS_TEMPORARY_NAME], struct rds_error *err)
+{
+	char text[RDS_SECRET_TEXT];
+	rds_keypair_secret_text(pair, text);
+	int rc = rds_datadir_stage(dir, RDS_SECRET_FILE, 0600, rds_view_text(text), temporary, err);
+	rds_wipe(text, sizeof text);
+	return rc;
+}
+
 // Up to the point of no return, which is the last step. The old secret is in the ring before.
 static int put_in_place(const struct rds_datadir *dir, const struct rds_keyring *ring,
                         const struct rds_keypair *next, struct rds_error *err)
 {
 	char temporary[RDS_TEMPORARY_NAME];
-	char text[RDS_SECRET_TEXT];
-	rds_keypair_secret_text(next, text);
-	int rc = rds_datadir_stage(dir, RDS_SECRET_FILE, 0600, rds_view_text(text), temporary, err);
-	rds_wipe(text, sizeof text);
+	char reserve[RDS_TEMPORARY_NAME];
+	int rc = stage_secret(dir, next, temporary, err);
 	if (rc != 0)
 		return rc;
-	rc = rds_keyring_save(dir, ring, err);
-	if (rc == 0)
-		return rds_datadir_commit(dir, temporary, RDS_SECRET_FILE, RDS_WRITE_REPLACE, err);
-	rds_datadir_discard(dir, temporary);
+	rc = reserve_room(dir, reserve, err);
+	if (rc == 0) {
+		rc = rds_keyring_save(dir, ring, err);
+		if (rc == 0)
+			rc = rds_datadir_commit(dir, temporary, RDS_SECRET_FILE, RDS_WRITE_REPLACE,
+			                        err);
+		rds_datadir_discard(dir, reserve);
+	}
+	if (rc != 0)
+		rds_datadir_discard(dir, temporary);
 	return rc;
 }
 

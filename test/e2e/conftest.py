@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import tempfile
 from pathlib import Path
 from typing import Any, Iterator, Sequence, TypeVar
 
@@ -138,6 +139,15 @@ def hosts() -> Iterator[network.Hosts]:
         yield hosts
     finally:
         hosts.remove()
+
+
+@pytest.fixture
+def foreign() -> Iterator[Path]:
+    """A directory that every user can look into, and none but its owner change."""
+    with tempfile.TemporaryDirectory(prefix="rdsrv-foreign-") as name:
+        Path(name).chmod(0o555)
+        yield Path(name)
+        Path(name).chmod(0o755)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,4 +1,4 @@
-"""Shared by the tests of keys that change: keygen's commands, what they leave, and clients that hold one key or another."""
+"""Shared by the tests of keys that change: keygen's commands, what they leave, clients that hold one key or another."""
 
 from __future__ import annotations
 

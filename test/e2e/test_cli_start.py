@@ -10,11 +10,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
+from typing import Callable, Sequence
 
 import pytest
 
@@ -153,15 +152,6 @@ def test_wildcards(lab: Lab, bind: str | None) -> None:
 
 
 # --- the data directory -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def foreign(tmp_path: Path) -> Iterator[Path]:
-    """A directory that every user can look into, and none but its owner change."""
-    with tempfile.TemporaryDirectory(prefix="rdsrv-foreign-") as name:
-        Path(name).chmod(0o555)
-        yield Path(name)
-        Path(name).chmod(0o755)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -1,5 +1,5 @@
-"""Goal: wherever a rotation is killed, or the disk fails it, there is a whole pair, every server starts, and the rotation
-is finished or undone."""
+"""Goal: wherever a rotation is killed, or the disk fails it, there is a whole pair, every server starts, and the
+rotation is finished or undone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Iterator
 import pytest
 
 import rdwire
-from clihelp import PUBLIC, SECRET, called, complaint, names_in, place_args, rdsrv
+from clihelp import PUBLIC, SECRET, called, complaint, names_in, needs_system, place_args, rdsrv
 from conftest import Lab
 from keyhelp import KEYGEN_LOG, KEYRING, SERVER_CONF, answered, did, keygen, pair_in, ring, rotate
 from polling import wait_until
@@ -146,11 +146,27 @@ def test_whoever_looks_next_ends_it(template: Path, tmp_path: Path, look: tuple[
         assert pair_in(directory) == current or look == ("--rotate",)
 
 
+@needs_system
+@pytest.mark.parametrize("nth", [2, 3, 4])
+def test_looked_at_where_nothing_can_be_written(template: Path, tmp_path: Path, nth: int) -> None:
+    """On a file system that turned read-only, a whole pair is whole all the same; half a pair is told."""
+    directory = copy_of(template, tmp_path, "data")
+    options = traced("-o", "/dev/null", "-e", f"inject=renameat:signal=KILL:when={nth}")
+    keygen(directory, "--rotate", prefix=options, env=NO_LEAK_CHECK)
+    read_only = ("unshare", "--mount", "sh", "-ec", 'mount --bind . .; mount -o remount,ro,bind .; exec "$0" "$@"')
+    done = keygen(directory, "--public", prefix=read_only)
+    if nth == 3:  # the secret is there, its public half isn't
+        assert done.returncode == 1 and "Read-only file system" in complaint(done)
+    else:
+        assert done.stdout.strip() == secret_key(directory), done.stderr
+    assert did(directory, "--public") == secret_key(directory) and "pending" not in ring(directory)
+
+
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 @pytest.mark.parametrize("call", ["openat", "write", "fsync", "renameat", "renameat2", "fchmod"])
 def test_failing(template: Path, tmp_path: Path, call: str, error: str) -> None:
-    """Each system call fails once. Before the new secret is in place: the old pair, as if nothing had been begun, and one
-    line. After it: the line says that the new key is in use, and whoever looks next does the rest."""
+    """Each system call fails once. Before the new secret is in place: the old pair, as if nothing had been begun, and
+    one line. After it: the line says that the new key is in use, and whoever looks next does the rest."""
     old, names = pair_in(template), calls_of_a_rotation(template)
     for nth in places(template, call):
         directory = copy_of(template, tmp_path, f"{call}-{nth}")

@@ -1,5 +1,5 @@
-"""Goal: a rotation while everything runs: nobody is dropped, nothing fails, each client is answered with the key that it
-holds; and when a key is retired, only those who still hold it notice."""
+"""Goal: a rotation while everything runs: nobody is dropped, nothing fails, each client is answered with the key that
+it holds; and when a key is retired, only those who still hold it notice."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def sessions(lab: Lab, target: Target, n: int, keys: list[str]) -> list[tuple[Re
 
 
 def test_rotation_under_load(lab: Lab) -> None:
-    """200 devices, a punch every 10 ms with the old or the new key, 50 running sessions, requests and sessions that wait:
-    a rotation fails none of them. Retiring turns away those with the old key, and ends nothing that runs."""
+    """200 devices, a punch every 10 ms with the old or the new key, 50 running sessions, requests and sessions that
+    wait: a rotation fails none of them. Retiring turns away those with the old key, and ends nothing that runs."""
     server = lab.server("serve", log_level="info")
     target, here = server.target(), server.directory
     old, new = server.key, did(here, "--next")
@@ -344,7 +344,7 @@ def test_restart_keeps_it(lab: Lab) -> None:
 
 @pytest.mark.parametrize("name", ["id_ed25519", "id_ed25519.pub", "keyring.json"])
 def test_damaged_while_it_runs(lab: Lab, name: str) -> None:
-    """A file that is damaged while a server runs changes nothing but for one line in the log; mended, it is taken over."""
+    """A file that is damaged while a server runs changes nothing but a line in the log; mended, it is taken over."""
     server = lab.server("id")
     b = lab.registered(server.target())
     rotate(server.directory)
@@ -395,7 +395,7 @@ def test_devices_that_use_no_key(lab: Lab) -> None:
     answered(lab, target, b, old)
     sessions(lab, target, 1, [new])
     entries = {entry["key"]: entry for entry in listed(server.directory)}
-    assert [entries[key]["addresses_in_7_days"] for key in (old, new)] == [1, 1]  # the relay's two sides are one address
+    assert [entries[key]["addresses_in_7_days"] for key in (old, new)] == [1, 1]  # both relay sides are one address
     assert all(entries[key]["last_used"] for key in (old, new))
     text = did(server.directory, "--list")
     assert "safe" not in text

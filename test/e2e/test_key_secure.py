@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def two_of(server: Server, *args: str) -> tuple[Target, Target]:
 
 
 def test_from_different_addresses(lab: Lab, two: tuple[Target, Target]) -> None:
-    """Each is in after one retry at most, and from then on at once; a rotation by itself costs none of those a retry."""
+    """Each is in after one retry at most, and from then on at once."""
     old, new = two
     homes = [(target, fresh_source()) for target in (old, new) for _ in range(10)]
     first = [tries(lab, target, home) for target, home in homes]
@@ -116,12 +117,12 @@ def test_registration_with_either_key(lab: Lab, two: tuple[Target, Target]) -> N
 
 
 @pytest.mark.parametrize("header", [v1, v2], ids=["v1", "v2"])
-def test_behind_a_proxy(lab: Lab, header: object) -> None:
+def test_behind_a_proxy(lab: Lab, header: Any) -> None:
     """Clients whose address a proxy's header tells are told apart by it, though the proxy is one address."""
     server = proxied_site(lab)
     old, new = two_of(server)
     proxy = fresh_source()
-    preambles = {key: header(("198.51.100.%d" % i, 4000), ("192.0.2.1", 1)) for i, key in enumerate((old, new))}  # type: ignore[operator]
+    preambles = {target: header((f"198.51.100.{i}", 4000), ("192.0.2.1", 1)) for i, target in enumerate((old, new))}
     assert [tries(lab, target, proxy, preambles[target]) for target in (old, new)] == [2, 1]
     for order in ((old, old, new, new), (new, old, new, old)):
         assert [tries(lab, target, proxy, preambles[target]) for target in order] == [1] * 4
