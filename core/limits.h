@@ -118,7 +118,7 @@
 #define RDS_RELAY_WAITING_PER_IP 1000
 
 // WebSocket sides of sessions. Clients refuse frames and messages over these (section 2); a longer
-// TCP frame goes to them in parts. A fragmented message for a TCP side is held until it is whole;
+// one goes to them in parts. A fragmented message for a TCP side is held until it is whole;
 // clients send theirs in one piece.
 #define RDS_WS_CLIENT_FRAME_BYTES   (16 * 1024 * 1024)
 #define RDS_WS_CLIENT_MESSAGE_BYTES (64 * 1024 * 1024)

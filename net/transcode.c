@@ -35,12 +35,13 @@ static void put_tcp_head(struct rds_transcoder *t, uint64_t len, struct rds_buff
 	t->out_left = len;
 }
 
-// The next message, or part of one, as long as clients take a frame.
+// The frame that is coming, or part of it: as much as clients take in one.
 static void put_ws_part(struct rds_transcoder *t, struct rds_buffer *out)
 {
 	uint64_t left = t->frame.len - t->done;
 	bool last = left <= RDS_WS_CLIENT_FRAME_BYTES;
-	put_ws_head(t, t->done == 0 ? RDS_WS_BINARY : RDS_WS_CONTINUATION, last,
+	bool first = t->done == 0 && t->frame.opcode != RDS_WS_CONTINUATION;
+	put_ws_head(t, first ? RDS_WS_BINARY : RDS_WS_CONTINUATION, last && t->frame.fin,
 	            last ? left : RDS_WS_CLIENT_FRAME_BYTES, out);
 }
 
@@ -75,8 +76,7 @@ static int start_frame(struct rds_transcoder *t, struct rds_buffer *out)
 	        whole ? RDS_FRAME_PAYLOAD_MAX : RDS_RELAY_MESSAGE_MAX_BYTES - t->message.len;
 	t->in_message = !frame->fin;
 	if (t->to_websocket)
-		put_ws_head(t, frame->opcode == RDS_WS_TEXT ? RDS_WS_BINARY : frame->opcode,
-		            frame->fin, frame->len, out);
+		put_ws_part(t, out);
 	else if (frame->len > most)
 		return -RDS_ETOOBIG;
 	else if (whole)
@@ -174,12 +174,13 @@ static size_t take_body(struct rds_transcoder *t, const uint8_t *bytes, size_t l
 {
 	uint64_t left = t->frame.len - t->done;
 	size_t n = left < len ? (size_t)left : len;
-	if (!t->from_websocket && n > t->out_left)
+	bool in_parts = t->to_websocket && !rds_ws_is_control(&t->frame);
+	if (in_parts && n > t->out_left)
 		n = (size_t)t->out_left;
 	take_payload(t, bytes, n, out);
 	if (t->done == t->frame.len)
 		finish_frame(t, out);
-	else if (!t->from_websocket && t->out_left == 0)
+	else if (in_parts && t->out_left == 0)
 		put_ws_part(t, out);
 	return n;
 }
