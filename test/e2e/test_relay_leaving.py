@@ -19,7 +19,7 @@ from network import A_HOST, B_HOST, SERVER_4, Hosts
 from polling import wait_until
 from rdclient import Target, fresh_uuid
 from rdserver import Server
-from relaysides import PAIRS, TCP_TCP, TCP_WS, WS_TCP, Kind, Side, TcpSide, WsSide, assert_talk, name_of, paired
+from relaysides import PAIRS, TCP_TCP, TCP_WS, WS_TCP, Kind, Side, TcpSide, WsIdSide, WsSide, assert_talk, name_of, paired
 from traffic import MIB
 
 any_pair = pytest.mark.parametrize("pair", PAIRS, ids=name_of)
@@ -268,18 +268,6 @@ def test_drain_without_sessions(lab: Lab) -> None:
     wait_for_exit(server, 5)
 
 
-def test_drain_deadline(lab: Lab) -> None:
-    """When the time is up, sessions are closed and the process ends as ever."""
-    server = lab.server("relay", "--drain-timeout", "2")
-    one, other = paired(lab, server.target(), TCP_TCP)
-    began = time.monotonic()
-    sigterm(server)
-    one.expect_end()
-    other.expect_end()
-    wait_for_exit(server, 5)
-    assert 1.9 < time.monotonic() - began < 10
-
-
 def test_second_sigterm_ends_the_drain(lab: Lab) -> None:
     """Who insists is obeyed."""
     server = lab.server("relay", "--drain-timeout", "60")
@@ -300,6 +288,22 @@ def test_no_drain_by_default(lab: Lab, role: str) -> None:
     one.expect_end()
     other.expect_end()
     wait_for_exit(server, 5)
+
+
+def test_drain_under_serve(lab: Lab) -> None:
+    """The relay takes nobody new at the ID server's port either, which serves that one's own clients until the end."""
+    server = lab.server("serve", "--drain-timeout", "60")
+    target = server.target()
+    one, other = paired(lab, target, (WsIdSide, TcpSide))
+    sigterm(server)
+    wait_until(lambda: server.status_of("relay")["draining"], 10, "it drains")
+    with pytest.raises((AssertionError, OSError)):
+        WsIdSide(target)
+    lab.registered(target)
+    assert_talk(one, other)
+    one.close()
+    other.close()
+    wait_for_exit(server, 10)
 
 
 def test_drain_of_many(lab: Lab) -> None:

