@@ -85,7 +85,7 @@ int cmd_ctl(int argc, char **argv)
 	                "  sessions, session ID, usage, kick ID\n"
 	                "  limits [NAME VALUE]        until the next start\n"
 	                "  block|slow|unblock ADDR    blocklist.txt and blacklist.txt\n"
-	                "  drain [SECONDS]            no new sessions; stop after the running ones\n"
+	                "  drain [SECONDS]            stop when the running ones have ended\n"
 	                "  reload\n",
 	};
 	struct rds_act act;

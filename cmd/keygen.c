@@ -121,8 +121,9 @@ enum option {
 static const struct rds_cli_option options[N_OPTIONS] = {
         [ROTATE] = {"rotate", 0, NULL, "replace the pair; the old key works on for a time"},
         [NEXT] = {"next", 0, NULL, "make the pair ahead that --rotate will use"},
-        [IMPORT] = {"import", 0, "FILE", "use this id_ed25519 (-: stdin); in place of another "
-                                         "with --rotate"},
+        [IMPORT] = {"import", 0, "FILE",
+                    "use this id_ed25519 (-: stdin); in place of another "
+                    "with --rotate"},
         [RETIRE] = {"retire", 0, "KEY|all", "refuse a retired key from now on"},
         [LIST] = {"list", 0, NULL, "every key, until when it works and who uses it"},
         [VERIFY] = {"verify", 0, NULL, "whether pair, modes, owners and backups are right"},

@@ -38,10 +38,8 @@ static void change_now(struct change *out)
 {
 	const char *person = getenv("SUDO_USER");
 	const struct passwd *user = getpwuid(getuid());
-	out->change = (struct rds_key_change){.now = (int64_t)time(NULL),
-	                                      .day = out->day,
-	                                      .time = out->time,
-	                                      .who = out->who};
+	out->change = (struct rds_key_change){
+	        .now = (int64_t)time(NULL), .day = out->day, .time = out->time, .who = out->who};
 	format_time(out->change.now, "%Y%m%d", out->day, sizeof out->day);
 	format_time(out->change.now, "%Y-%m-%dT%H:%M:%S%z", out->time, sizeof out->time);
 	const char *name = person != NULL && getuid() == 0 ? person
@@ -257,8 +255,7 @@ int keygen_purge(const struct keygen *keygen)
 		return RDS_EXIT_USAGE;
 	}
 	format_time((int64_t)time(NULL) - age_sec, "%Y%m%d", day, sizeof day);
-	if (rds_backups_purge(keygen->dir, keygen->older_than == NULL ? NULL : day, &n,
-	                           &err) != 0)
+	if (rds_backups_purge(keygen->dir, keygen->older_than == NULL ? NULL : day, &n, &err) != 0)
 		return keygen_fail(keygen, &err);
 	(void)fprintf(stderr, "%s: backup files overwritten and removed: %zu\n", keygen->cli->name,
 	              n);

@@ -44,8 +44,7 @@ static void add_key(const struct listing *listing, const char *text, const char 
 	rds_json_text(item, "state", state);
 	rds_json_text(item, "since", rds_text_time(since, time));
 	rds_json_text(item, "accepted_until", rds_text_time(until, time));
-	rds_json_text(item, "last_used",
-	              rds_text_time(rds_key_use_last(listing->use, text), time));
+	rds_json_text(item, "last_used", rds_text_time(rds_key_use_last(listing->use, text), time));
 	rds_json_number(item, "addresses_in_7_days",
 	                rds_key_use_sources(listing->use, text, listing->now));
 }

@@ -142,8 +142,8 @@ int role_key_open(struct role *role, struct rds_error *err);
 void role_key_close(struct role *role);
 // Looks at the key files once a second from now on, and follows what changes there.
 void role_key_watch(struct role *role);
-// Takes over what has changed in the key files. A failure, with *err: the old keys go on; -RDS_EBUSY:
-// another process is at work on them.
+// Takes over what has changed in the key files. A failure, with *err: the old keys go on;
+// -RDS_EBUSY: another process is at work on them.
 int role_key_follow(struct role *role, struct rds_error *err);
 // Writes down which keys are in use.
 void role_key_use_save(struct role *role);

@@ -40,8 +40,8 @@ int rds_message_decode(struct rds_view payload, rds_message *msg)
 	int rc = check_fields(payload);
 	if (rc != 0)
 		return rc;
-	// nanopb would set the defaults of all members, one after the other, which takes longer than
-	// the decoding. It zeroes the one that it finds, and that is all there is to it.
+	// nanopb would set the defaults of all members, one after the other, which takes longer
+	// than the decoding. It zeroes the one that it finds, and that is all there is to it.
 	msg->which_member = 0;
 	pb_istream_t in = pb_istream_from_buffer(payload.data, payload.len);
 	if (!pb_decode_ex(&in, rds_RendezvousMessage_fields, msg, PB_DECODE_NOINIT))

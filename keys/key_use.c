@@ -129,12 +129,10 @@ bool rds_key_use_is_changed(const struct rds_key_use *use)
 static bool read_day(const cJSON *json, struct key *key)
 {
 	const cJSON *number = cJSON_GetObjectItemCaseSensitive(json, "day");
-	const char *text =
-	        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "sources"));
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "sources"));
 	uint8_t bits[BYTES + 3];
 	if (!cJSON_IsNumber(number) || !(number->valuedouble >= 0 && number->valuedouble < 1e9) ||
-	    text == NULL ||
-	    rds_base64_decode(text, strlen(text), bits, sizeof bits) != BYTES)
+	    text == NULL || rds_base64_decode(text, strlen(text), bits, sizeof bits) != BYTES)
 		return false;
 	int64_t day = (int64_t)number->valuedouble;
 	const struct day *there = &key->days[day % RDS_KEY_USE_DAYS];
@@ -157,9 +155,8 @@ static bool read_key(const cJSON *json, struct rds_key_use *use)
 	struct key *key = entry_of(use, text);
 	if ((int64_t)last->valuedouble > key->last)
 		key->last = (int64_t)last->valuedouble;
-	cJSON_ArrayForEach(day, cJSON_GetObjectItemCaseSensitive(json, "days"))
-		if (!read_day(day, key))
-			return false;
+	cJSON_ArrayForEach(day, cJSON_GetObjectItemCaseSensitive(
+	                                json, "days")) if (!read_day(day, key)) return false;
 	return true;
 }
 
@@ -169,9 +166,7 @@ static bool read_all(const cJSON *json, struct rds_key_use *use)
 	const cJSON *key = NULL;
 	if (!cJSON_IsArray(keys))
 		return false;
-	cJSON_ArrayForEach(key, keys)
-		if (!read_key(key, use))
-			return false;
+	cJSON_ArrayForEach(key, keys) if (!read_key(key, use)) return false;
 	return true;
 }
 

@@ -103,9 +103,9 @@ static bool get_pair(const cJSON *json, struct rds_keypair **out)
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(json, "secret");
 	struct rds_error err;
 	*out = NULL;
-	return member == NULL || (cJSON_IsString(member) &&
-	                          rds_keypair_parse(rds_view_text(member->valuestring), out,
-	                                            &err) == 0);
+	return member == NULL ||
+	       (cJSON_IsString(member) &&
+	        rds_keypair_parse(rds_view_text(member->valuestring), out, &err) == 0);
 }
 
 static bool read_retired(const cJSON *json, struct rds_retired_key *key)
@@ -125,9 +125,8 @@ static const char *read_all(const cJSON *json, struct rds_keyring *ring)
 	const cJSON *item = NULL;
 	if (retired != NULL && !cJSON_IsArray(retired))
 		return "retired";
-	cJSON_ArrayForEach(item, retired)
-		if (ring->n_retired == RDS_RETIRED_KEYS || !read_retired(item, add(ring)))
-			return "retired";
+	cJSON_ArrayForEach(item, retired) if (ring->n_retired == RDS_RETIRED_KEYS ||
+	                                      !read_retired(item, add(ring))) return "retired";
 	if (next != NULL && (!get_pair(next, &ring->next) || ring->next == NULL ||
 	                     !get_time(next, "since", &ring->next_since)))
 		return "next";
@@ -186,8 +185,8 @@ int rds_keyring_load(const struct rds_datadir *dir, struct rds_keyring *out, str
 	size_t len = 0;
 	*out = (struct rds_keyring){0};
 	char *text = rds_calloc(FILE_MAX + 1, 1);
-	int rc = rds_datadir_read(dir, RDS_KEYRING_FILE, (uint8_t *)text, FILE_MAX, &len, NULL,
-	                          err);
+	int rc =
+	        rds_datadir_read(dir, RDS_KEYRING_FILE, (uint8_t *)text, FILE_MAX, &len, NULL, err);
 	if (rc == 0) {
 		const char *end = text;
 		cJSON *json = cJSON_ParseWithLengthOpts(text, len, &end, false);

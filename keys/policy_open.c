@@ -42,8 +42,8 @@ static int use_files(struct rds_key_policy *policy, struct rds_error *err)
 	struct rds_keys keys;
 	bool again = policy->request.again;
 	policy->follows = true;
-	int rc = rds_keys_load(policy->dir, again ? RDS_KEYS_FOLLOW : RDS_KEYS_COMPLETE, &keys,
-	                       err);
+	int rc =
+	        rds_keys_load(policy->dir, again ? RDS_KEYS_FOLLOW : RDS_KEYS_COMPLETE, &keys, err);
 	if (rc == -RDS_ENOENT)
 		rc = rds_fail(err, RDS_ENOENT, "%s/" RDS_SECRET_FILE " is gone",
 		              rds_datadir_path(policy->dir));
@@ -134,9 +134,8 @@ static void warn_of_no_pair(const struct rds_error *fault, bool has_files)
 	        "later ask their users first",
 	        rds_field_text("because",
 	                       fault->text[0] != '\0' ? fault->text
-	                       : has_files
-	                               ? "-k is not the key of the files here"
-	                               : "-k is a public key and there are no key files"));
+	                       : has_files            ? "-k is not the key of the files here"
+	                                   : "-k is a public key and there are no key files"));
 }
 
 // Texts to be enforced. Key files sign if a text is theirs; at the start, files that hold another

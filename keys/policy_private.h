@@ -13,8 +13,8 @@ struct key {
 	char *text;
 	struct rds_keypair *pair; // NULL: can't sign
 	uint32_t handle;
-	int64_t until;           // of retired ones; FOREVER
-	bool retired_for_good;   // before its time: refused, whatever the clock says
+	int64_t until;         // of retired ones; FOREVER
+	bool retired_for_good; // before its time: refused, whatever the clock says
 };
 
 // The files that a policy is made of, and how they were when they were read.

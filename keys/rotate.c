@@ -197,11 +197,12 @@ int rds_keys_begin(const struct rds_datadir *dir, struct rds_keys *out, struct r
 		return 0;
 	rds_datadir_end(dir);
 	rds_keys_clear(out);
-	return rc != -RDS_ENOENT ? rc
-	                         : rds_fail(err, RDS_ENOENT,
-	                                    "%s: there is no key pair to replace: run rdsrv keygen, "
-	                                    "or start the server",
-	                                    rds_datadir_path(dir));
+	return rc != -RDS_ENOENT
+	               ? rc
+	               : rds_fail(err, RDS_ENOENT,
+	                          "%s: there is no key pair to replace: run rdsrv keygen, "
+	                          "or start the server",
+	                          rds_datadir_path(dir));
 }
 
 // The pair that comes next; *made is set if it is ours to free.

@@ -131,8 +131,8 @@ static int write_where_none(const struct rds_datadir *dir, struct rds_view text,
 	return rc;
 }
 
-int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool wait, bool *written,
-                          struct rds_error *err)
+int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool wait,
+                          bool *written, struct rds_error *err)
 {
 	*written = false;
 	int rc = rds_datadir_begin(dir, wait, err);

@@ -17,7 +17,7 @@ int rds_server_conf_follow(const struct rds_datadir *dir, struct rds_keyring *ri
 
 // Writes it where there is none, or an empty one; *written says whether it did. wait: as
 // rds_datadir_begin.
-int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool wait, bool *written,
-                          struct rds_error *err) __attribute__((warn_unused_result));
+int rds_server_conf_write(const struct rds_datadir *dir, struct rds_view text, bool wait,
+                          bool *written, struct rds_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Accepts connections. Near the limit on descriptors newcomers are closed at once, so that those who
-// are in go on; out of descriptors it pauses, and tries again when there may be some.
+// Accepts connections. Near the limit on descriptors newcomers are closed at once, so that those
+// who are in go on; out of descriptors it pauses, and tries again when there may be some.
 #ifndef RDS_NET_ACCEPTOR_H
 #define RDS_NET_ACCEPTOR_H
 

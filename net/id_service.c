@@ -113,8 +113,8 @@ static void open_channel(struct rds_id_service *service, struct rds_stream *stre
                          struct rds_view payload)
 {
 	struct rds_channel *channel = service->secure.accept(
-	        service->secure.ctx, rds_loop_now_ms(service->loop),
-	        &rds_stream_remote(stream)->ip, rds_stream_offered(stream), payload);
+	        service->secure.ctx, rds_loop_now_ms(service->loop), &rds_stream_remote(stream)->ip,
+	        rds_stream_offered(stream), payload);
 	if (channel != NULL) {
 		rds_stream_secure(stream, &service->secure, channel);
 		return;

@@ -66,9 +66,9 @@ enum rds_forwarded rds_proxies_client(const struct rds_proxies *proxies, const s
 		return RDS_FORWARDED_NOTHING;
 	if (!rds_proxies_trust(proxies, from))
 		return RDS_FORWARDED_UNTRUSTED;
-	bool known = rds_forwarded_client(forwarded_for, proxies->trusted, proxies->n_trusted,
-	                                  client) ||
-	             rds_forwarded_client(real_ip, NULL, 0, client);
+	bool known =
+	        rds_forwarded_client(forwarded_for, proxies->trusted, proxies->n_trusted, client) ||
+	        rds_forwarded_client(real_ip, NULL, 0, client);
 	return known ? RDS_FORWARDED_CLIENT : RDS_FORWARDED_NOTHING;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: changes of the data directory's files: one process at a time, lines added once, what crashes
-// left wiped, and nothing through links.
+// Goal: changes of the data directory's files: one process at a time, lines added once, what
+// crashes left wiped, and nothing through links.
 #include "test/unit/testing.h"
 
 #include "keys/datadir.h"
@@ -195,9 +195,9 @@ static void staging_is_two_steps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(one_at_a_time),          TEST(waits_for_another_process),
-	        TEST(lines_are_added_once),   TEST(lines_go_into_plain_files_only),
-	        TEST(wiping_overwrites),      TEST(what_crashes_left_is_wiped),
+	        TEST(one_at_a_time),        TEST(waits_for_another_process),
+	        TEST(lines_are_added_once), TEST(lines_go_into_plain_files_only),
+	        TEST(wiping_overwrites),    TEST(what_crashes_left_is_wiped),
 	        TEST(staging_is_two_steps),
 	};
 	return cmocka_run_group_tests_name("datadir_change", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: while several keys are accepted, each source is soon offered the one that it holds, and goes
-// on being offered it; nothing that strangers do takes more room.
+// Goal: while several keys are accepted, each source is soon offered the one that it holds, and
+// goes on being offered it; nothing that strangers do takes more room.
 #include "test/unit/testing.h"
 
 #include "core/key_choice.h"
@@ -140,11 +140,13 @@ static void many_sources_push_few_out(void **state)
 	enum { FLEET = 100000 };
 	unsigned kept = 0;
 	for (unsigned i = 0; i < FLEET; i++) {
-		struct rds_ip from = rds_ip_v4(10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i);
+		struct rds_ip from =
+		        rds_ip_v4(10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i);
 		rds_key_choice_opened(choice, &from, 3);
 	}
 	for (unsigned i = 0; i < FLEET; i++) {
-		struct rds_ip from = rds_ip_v4(10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i);
+		struct rds_ip from =
+		        rds_ip_v4(10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i);
 		kept += rds_key_choice_next(choice, &from, keys, 3) == 3;
 	}
 	assert_in_range(kept, FLEET * 6 / 10, FLEET);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: several keys at once: lists, retired and next keys, each with its verdict and signature; and
-// taking over files that change, which opens no door and takes no signature away.
+// Goal: several keys at once: lists, retired and next keys, each with its verdict and signature;
+// and taking over files that change, which opens no door and takes no signature away.
 #include "test/unit/testing.h"
 
 #include "core/base64.h"
@@ -227,7 +227,8 @@ static void lists_accept_each(void **state)
 		assert_int_equal(verdict(texts[i], NOW), RDS_KEY_OK);
 	assert_int_equal(verdict(option, NOW), RDS_KEY_WRONG);
 	assert_int_equal(verdict("", NOW), RDS_KEY_ABSENT);
-	// It signs with the one that the files have, not with the first: that one's clients miss it.
+	// It signs with the one that the files have, not with the first: that one's clients miss
+	// it.
 	assert_contains(log_captured(), "can't sign");
 	assert_true(verifies(handle_of(public), public));
 	assert_false(verifies(handle_of(other_public), public));
@@ -405,8 +406,8 @@ static void busy_files_are_looked_at_again(void **state)
 	static const char *const options[] = {NULL, public, ""};
 	for (size_t i = 0; i < COUNT(options); i++) {
 		open_policy(options[i]);
-		file_write(&temp, RDS_KEYRING_FILE, i % 2 == 0 ? "{\"version\":1}"
-		                                               : "{\"version\": 1}");
+		file_write(&temp, RDS_KEYRING_FILE,
+		           i % 2 == 0 ? "{\"version\":1}" : "{\"version\": 1}");
 		assert_int_equal(rds_datadir_begin(other, true, &err), 0);
 		assert_int_equal(rds_key_policy_reload(policy, &news, &err), -RDS_EBUSY);
 		assert_true(verifies(RDS_KEY_CURRENT, public));
@@ -424,7 +425,8 @@ static void given_keys_follow_nothing(void **state)
 		const char *option;
 		enum rds_key_default otherwise;
 		bool signs;
-	} roles[] = {{secret, RDS_KEY_FILES, true}, {public, RDS_KEY_FILES, false},
+	} roles[] = {{secret, RDS_KEY_FILES, true},
+	             {public, RDS_KEY_FILES, false},
 	             {"", RDS_KEY_FILES, false}};
 	for (size_t i = 0; i < COUNT(roles); i++) {
 		assert_int_equal(try_to_open(roles[i].option, roles[i].otherwise, roles[i].signs),

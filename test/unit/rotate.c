@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a rotation keeps the old pair, accepts it for its time, and is finished or undone as a whole
-// wherever it was interrupted; next and retired keys.
+// Goal: a rotation keeps the old pair, accepts it for its time, and is finished or undone as a
+// whole wherever it was interrupted; next and retired keys.
 #include "test/unit/testing.h"
 
 #include "keys/rotate.h"
@@ -140,8 +140,8 @@ static void one_after_the_other(void **state)
 		assert_string_equal(keys.ring.retired[i].public_text, texts[i]);
 	assert_int_equal(keys.ring.retired[1].since, NOW);
 	assert_int_equal(keys.ring.retired[1].retired, NOW + 60);
-	const char *const all[][2] = {{texts[0], texts[1]}, {texts[1], texts[2]},
-	                              {texts[2], texts[3]}};
+	const char *const all[][2] = {
+	        {texts[0], texts[1]}, {texts[1], texts[2]}, {texts[2], texts[3]}};
 	assert_log(all, 3);
 }
 
@@ -498,9 +498,8 @@ static void looking_makes_nothing(void **state)
 	for (int mode = RDS_KEYS_READ; mode <= RDS_KEYS_FOLLOW; mode++) {
 		rds_keys_clear(&keys);
 		if (mode != RDS_KEYS_COMPLETE)
-			assert_int_equal(
-			        rds_keys_load(dir, (enum rds_keys_mode)mode, &keys, &err),
-			        -RDS_ENOENT);
+			assert_int_equal(rds_keys_load(dir, (enum rds_keys_mode)mode, &keys, &err),
+			                 -RDS_ENOENT);
 	}
 	assert_int_equal(files_in(&temp), 0);
 	assert_int_equal(rds_keys_load(dir, RDS_KEYS_COMPLETE, &keys, &err), 0);

@@ -337,11 +337,13 @@ static void key_is_renewed_every_hour(void **state)
 		uint64_t t = starts[i];
 		struct rds_offerer *offerer = known_offerer();
 		signatures = 0;
-		struct rds_view first = answer(rds_offerer_offer(offerer, t, RDS_KEY_CURRENT), key, bytes[0]);
+		struct rds_view first =
+		        answer(rds_offerer_offer(offerer, t, RDS_KEY_CURRENT), key, bytes[0]);
 		assert_true(opens(offerer, t + HOUR_MS - 1, first));
 		assert_int_equal(signatures, 0);
 		t += HOUR_MS;
-		struct rds_view second = answer(rds_offerer_offer(offerer, t, RDS_KEY_CURRENT), key, bytes[1]);
+		struct rds_view second =
+		        answer(rds_offerer_offer(offerer, t, RDS_KEY_CURRENT), key, bytes[1]);
 		assert_int_equal(signatures, 1);
 		assert_true(opens(offerer, t, second));
 		// The answer to an offer made just before still opens for 30 s.

@@ -67,14 +67,16 @@ static void written_where_there_is_none(void **state)
 	write_ours(CONF(OLD));
 	assert_file(&temp, RDS_SERVER_CONF, CONF(OLD));
 	assert_int_equal(file_mode(&temp, RDS_SERVER_CONF), 0644);
-	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), true, &written, &err), 0);
+	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), true, &written, &err),
+	                 0);
 	assert_false(written);
 	assert_file(&temp, RDS_SERVER_CONF, CONF(OLD));
 	file_write(&temp, RDS_SERVER_CONF, "");
 	write_ours(CONF(NEW));
 	assert_file(&temp, RDS_SERVER_CONF, CONF(NEW));
 	file_write(&temp, RDS_SERVER_CONF, "\n"); // not empty: somebody's
-	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), true, &written, &err), 0);
+	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), true, &written, &err),
+	                 0);
 	assert_false(written);
 }
 
@@ -96,10 +98,10 @@ static void it_follows(void **state)
 static void rest_stays_as_it_is(void **state)
 {
 	(void)state;
-	static const char before[] = "# key=" OLD "\r\n[server]\r\nkeys=" OLD
-	                             "\r\nkey=" OLD "\r\nid_server=id.example\r\nkey=x";
-	static const char after[] = "# key=" OLD "\r\n[server]\r\nkeys=" OLD
-	                            "\r\nkey=" NEW "\r\nid_server=id.example\r\nkey=x";
+	static const char before[] = "# key=" OLD "\r\n[server]\r\nkeys=" OLD "\r\nkey=" OLD
+	                             "\r\nid_server=id.example\r\nkey=x";
+	static const char after[] = "# key=" OLD "\r\n[server]\r\nkeys=" OLD "\r\nkey=" NEW
+	                            "\r\nid_server=id.example\r\nkey=x";
 	write_ours(before);
 	follow();
 	assert_file(&temp, RDS_SERVER_CONF, after);
@@ -221,7 +223,9 @@ static void writing_can_be_told_not_to_wait(void **state)
 	struct rds_datadir *other = NULL;
 	assert_int_equal(rds_datadir_open(temp.path, &other, &err), 0);
 	assert_int_equal(rds_datadir_begin(other, true, &err), 0);
-	assert_int_equal(rds_server_conf_write(dir, rds_view_text(CONF(NEW)), false, &written, &err), -RDS_EBUSY);
+	assert_int_equal(
+	        rds_server_conf_write(dir, rds_view_text(CONF(NEW)), false, &written, &err),
+	        -RDS_EBUSY);
 	assert_false(written);
 	rds_datadir_close(other);
 }

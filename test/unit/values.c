@@ -71,13 +71,22 @@ static void shares(void **state)
 	static const struct {
 		const char *text;
 		int64_t per_mille;
-	} good[] = {
-	        {"0", 0},     {"1", 1000},    {"0.66", 660},  {".5", 500},   {"0.001", 1}, {"1.", 1000},
-	        {"1.0", 1000}, {"1.000", 1000}, {"0.", 0},      {"00.25", 250}, {".999", 999}};
-	static const char *const bad[] = {
-	        "",     ".",   "1.001", "2",    "10",   "100",  "999",    "1000",   "0.0001",
-	        "-0.5", "+.5", " 0.5",  "0.5 ", "0,5",  "50%",  "1e-1",   "0x1",    "..5",
-	        "0.5.", "nan", "inf",   "half", ".5.5", "1.1.1", "0.66 x", "99999999999999999999"};
+	} good[] = {{"0", 0},     {"1", 1000},    {"0.66", 660}, {".5", 500},
+	            {"0.001", 1}, {"1.", 1000},   {"1.0", 1000}, {"1.000", 1000},
+	            {"0.", 0},    {"00.25", 250}, {".999", 999}};
+	static const char *const bad[] = {"",       ".",
+	                                  "1.001",  "2",
+	                                  "10",     "100",
+	                                  "999",    "1000",
+	                                  "0.0001", "-0.5",
+	                                  "+.5",    " 0.5",
+	                                  "0.5 ",   "0,5",
+	                                  "50%",    "1e-1",
+	                                  "0x1",    "..5",
+	                                  "0.5.",   "nan",
+	                                  "inf",    "half",
+	                                  ".5.5",   "1.1.1",
+	                                  "0.66 x", "99999999999999999999"};
 	for (size_t i = 0; i < COUNT(good); i++) {
 		int64_t got = -1;
 		if (rds_value_share(good[i].text, &got) != 0 || got != good[i].per_mille)
@@ -186,10 +195,18 @@ static void urls(void **state)
 	(void)state;
 	static const char *const good[] = {"http://a", "https://a.example:8443/x/%20~y",
 	                                   "https://[::1]:80"};
-	static const char *const bad[] = {
-	        "",             "a",            "ftp://a",     "https://",
-	        "https://a b",  "https://a/b c", "https://a/?q", "https://a/'",
-	        "https://::1",  "https://a:0",  "https:///x",  "HTTP://a"};
+	static const char *const bad[] = {"",
+	                                  "a",
+	                                  "ftp://a",
+	                                  "https://",
+	                                  "https://a b",
+	                                  "https://a/b c",
+	                                  "https://a/?q",
+	                                  "https://a/'",
+	                                  "https://::1",
+	                                  "https://a:0",
+	                                  "https:///x",
+	                                  "HTTP://a"};
 	for (size_t i = 0; i < COUNT(good); i++)
 		assert_int_equal(rds_value_url(good[i]), 0);
 	for (size_t i = 0; i < COUNT(bad); i++)
@@ -279,18 +296,12 @@ static void where_no_client_can_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(numbers),
-	        cmocka_unit_test(switches),
-	        cmocka_unit_test(shares),
-	        cmocka_unit_test(lists),
-	        cmocka_unit_test(networks),
-	        cmocka_unit_test(switches_by_network),
-	        cmocka_unit_test(binds),
-	        cmocka_unit_test(urls),
-	        cmocka_unit_test(hosts),
-	        cmocka_unit_test(no_hosts),
-	        cmocka_unit_test(lists_of_hosts),
-	        cmocka_unit_test(where_no_client_can_go),
+	        cmocka_unit_test(numbers),        cmocka_unit_test(switches),
+	        cmocka_unit_test(shares),         cmocka_unit_test(lists),
+	        cmocka_unit_test(networks),       cmocka_unit_test(switches_by_network),
+	        cmocka_unit_test(binds),          cmocka_unit_test(urls),
+	        cmocka_unit_test(hosts),          cmocka_unit_test(no_hosts),
+	        cmocka_unit_test(lists_of_hosts), cmocka_unit_test(where_no_client_can_go),
 	};
 	return cmocka_run_group_tests_name("values", tests, NULL, NULL);
 }
