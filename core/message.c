@@ -35,8 +35,38 @@ static int check_fields(struct rds_view payload)
 	return found ? 0 : -RDS_EKIND;
 }
 
+struct rds_view rds_message_peek_id(struct rds_view payload)
+{
+	const uint8_t *b = payload.data;
+	// Two tags, each before a length of one byte.
+	bool fits = payload.len >= 4 &&
+	            b[0] == (rds_RendezvousMessage_register_peer_tag << 3 | 2) && b[1] < 0x80 &&
+	            b[2] == (rds_RegisterPeer_id_tag << 3 | 2) && b[3] < 0x80 &&
+	            b[3] <= payload.len - 4;
+	return fits ? rds_view_of(b + 4, b[3]) : rds_view_of(NULL, 0);
+}
+
+// RegisterPeer as clients write it, which is nearly all that comes. false: it is something else.
+static bool decode_register_peer(struct rds_view payload, rds_message *msg)
+{
+	rds_RegisterPeer *peer = &msg->member.register_peer;
+	struct rds_view id = rds_message_peek_id(payload);
+	if (id.len == 0 || (size_t)payload.data[1] + 2 != payload.len)
+		return false;
+	const uint8_t *rest = id.data + id.len;
+	size_t left = payload.len - 4 - id.len;
+	bool serial = left == 2 && rest[0] == rds_RegisterPeer_serial_tag << 3 && rest[1] < 0x80;
+	if (left > 0 && !serial)
+		return false;
+	msg->which_member = rds_RendezvousMessage_register_peer_tag;
+	peer->serial = serial ? rest[1] : 0;
+	return rds_set(&peer->id, id);
+}
+
 int rds_message_decode(struct rds_view payload, rds_message *msg)
 {
+	if (decode_register_peer(payload, msg))
+		return 0;
 	int rc = check_fields(payload);
 	if (rc != 0)
 		return rc;
@@ -56,16 +86,6 @@ uint32_t rds_message_peek(struct rds_view payload)
 	uint32_t tag;
 	bool eof;
 	return pb_decode_tag(&in, &type, &tag, &eof) && type == PB_WT_STRING ? tag : 0;
-}
-
-struct rds_view rds_message_peek_id(struct rds_view payload)
-{
-	const uint8_t *b = payload.data;
-	// Two tags, each before a length of one byte.
-	bool fits = payload.len >= 4 &&
-	            b[0] == (rds_RendezvousMessage_register_peer_tag << 3 | 2) &&
-	            b[2] == (rds_RegisterPeer_id_tag << 3 | 2) && payload.len - 4 >= b[3];
-	return fits ? rds_view_of(b + 4, b[3]) : rds_view_of(NULL, 0);
 }
 
 long rds_message_encode(const rds_message *msg, uint8_t *out, size_t cap)
