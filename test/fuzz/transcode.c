@@ -48,6 +48,14 @@ static void put_ws_head(struct rds_buffer *out, unsigned first, uint64_t len)
 		put(out, len >> (8 * wide));
 }
 
+// A long frame goes in parts, none of which gets full here.
+static void put_first_part(struct rds_buffer *out, unsigned opcode, bool fin, uint64_t len)
+{
+	bool parts = len > RDS_WS_CLIENT_FRAME_BYTES;
+	put_ws_head(out, (fin && !parts ? 0x80U : 0U) | opcode,
+	            parts ? RDS_WS_CLIENT_FRAME_BYTES : len);
+}
+
 static void put_tcp_head(struct rds_buffer *out, uint64_t len)
 {
 	uint64_t n = len < 64 ? 1 : len < 16384 ? 2 : len < 4194304 ? 3 : 4;
@@ -74,9 +82,8 @@ static void expect_of_tcp(struct rds_view in, struct expected *e)
 			e->rc = -RDS_ETOOBIG;
 			return;
 		}
-		bool parts = len > RDS_WS_CLIENT_FRAME_BYTES; // none of which gets full here
 		size_t there = in.len - head < len ? in.len - head : (size_t)len;
-		put_ws_head(&e->out, parts ? 0x02 : 0x82, parts ? RDS_WS_CLIENT_FRAME_BYTES : len);
+		put_first_part(&e->out, 2, true, len);
 		rds_buffer_add(&e->out, in.data + head, there);
 		in = rds_view_of(in.data + head + there, in.len - head - there);
 	}
@@ -141,7 +148,7 @@ static void expect_of_data(const struct ws_frame *f, bool first, bool to_websock
 		return;
 	}
 	if (to_websocket)
-		put_ws_head(&e->out, (f->fin ? 0x80U : 0U) | (first ? 2U : 0U), f->len);
+		put_first_part(&e->out, first ? 2 : 0, f->fin, f->len);
 	else if (whole)
 		put_tcp_head(&e->out, f->len);
 	put_plain(hold ? held : &e->out, f->mask + 4, f->there, f->mask);
