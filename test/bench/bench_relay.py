@@ -235,7 +235,7 @@ def main() -> None:
     args = parser.parse_args()
     frame.enter_namespace()
     haproxy = shutil.which(args.haproxy)
-    bench = Bench(args.rounds, haproxy, args.hbbr and args.hbbr.resolve())
+    bench = Bench(args.rounds, haproxy, args.hbbr and args.hbbr.absolute())
     each = {name: getattr(bench, name) for name in ("bulk", "websocket", "messages", "connect")}
     measures = {name: lambda measure=measure: [measure(1), measure(2)] for name, measure in each.items()}
     measures["idle"] = bench.idle
