@@ -60,7 +60,7 @@ static int check_halves(const struct rds_datadir *dir, const char *secret, const
 	if (rc == 0)
 		rc = rds_datadir_read(dir, public, text, sizeof text, &len, NULL, err);
 	if (rc == -RDS_ENOENT)
-		(void)rds_fail(err, rc, "%s is missing", public);
+		(void)rds_fail(err, RDS_ENOENT, "%s is missing", public);
 	else if (rc == 0 && !rds_view_equal(rds_view_trim(rds_view_of(text, len)),
 	                                    rds_view_text(rds_keypair_public_text(pair))))
 		rc = rds_fail(err, RDS_EPARSE, "%s does not belong to it", public);
