@@ -276,12 +276,13 @@ static cJSON *recent(struct role *role, const char *words)
 static int copy_file(const struct role *role, const char *name, mode_t mode,
                      const struct rds_datadir *to, struct rds_error *err)
 {
-	uint8_t bytes[RDS_SMALL_FILE_MAX_BYTES];
 	size_t len = 0;
-	int rc = rds_datadir_read(role->dir, name, bytes, sizeof bytes, &len, NULL, err);
+	uint8_t *bytes = rds_calloc(RDS_LIST_FILE_MAX_BYTES, 1);
+	int rc = rds_datadir_read(role->dir, name, bytes, RDS_LIST_FILE_MAX_BYTES, &len, NULL, err);
 	if (rc == 0)
 		rc = rds_datadir_write(to, name, mode, RDS_WRITE_NEW, rds_view_of(bytes, len), err);
-	rds_wipe(bytes, sizeof bytes);
+	rds_wipe(bytes, len);
+	free(bytes);
 	return rc == -RDS_ENOENT ? 0 : rc;
 }
 
@@ -294,6 +295,8 @@ static int back_up_into(const struct role *role, const struct rds_datadir *to,
 	} files[] = {{RDS_SECRET_FILE, 0600},
 	             {RDS_PUBLIC_FILE, 0644},
 	             {RDS_KEYRING_FILE, 0600},
+	             {RDS_BLOCK_FILE, 0644},
+	             {RDS_SLOW_FILE, 0644},
 	             {"server.conf", 0644}};
 	int rc = rds_datadir_begin(role->dir, false, err); // or they may not fit each other
 	if (rc != 0)
