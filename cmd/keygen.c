@@ -164,19 +164,41 @@ static bool check_options(const char *const *values)
 	return wrong == NULL;
 }
 
+// The command that was given; an import may come with rotate.
+static enum option chosen(const char *const *values)
+{
+	int i = ROTATE;
+	if (values[IMPORT] != NULL)
+		return IMPORT;
+	while (i < N_COMMANDS && values[i] == NULL)
+		i++;
+	return (enum option)i;
+}
+
 static int run(const struct keygen *keygen, const char *const *values)
 {
-	return values[IMPORT] != NULL
-	               ? keygen_import(keygen, values[IMPORT], values[ROTATE] != NULL)
-	       : values[ROTATE] != NULL      ? keygen_rotate(keygen, NULL)
-	       : values[NEXT] != NULL        ? keygen_next(keygen)
-	       : values[RETIRE] != NULL      ? keygen_retire(keygen, values[RETIRE])
-	       : values[LIST] != NULL        ? keygen_list(keygen)
-	       : values[VERIFY] != NULL      ? keygen_verify(keygen)
-	       : values[PUBLIC] != NULL      ? keygen_show(keygen, false)
-	       : values[FINGERPRINT] != NULL ? keygen_show(keygen, true)
-	       : values[PURGE] != NULL       ? keygen_purge(keygen)
-	                                     : keygen_make(keygen);
+	switch (chosen(values)) {
+	case ROTATE:
+		return keygen_rotate(keygen, NULL);
+	case NEXT:
+		return keygen_next(keygen);
+	case IMPORT:
+		return keygen_import(keygen, values[IMPORT], values[ROTATE] != NULL);
+	case RETIRE:
+		return keygen_retire(keygen, values[RETIRE]);
+	case LIST:
+		return keygen_list(keygen);
+	case VERIFY:
+		return keygen_verify(keygen);
+	case PUBLIC:
+		return keygen_show(keygen, false);
+	case FINGERPRINT:
+		return keygen_show(keygen, true);
+	case PURGE:
+		return keygen_purge(keygen);
+	default:
+		return keygen_make(keygen);
+	}
 }
 
 int cmd_keygen(int argc, char **argv)

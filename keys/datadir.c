@@ -245,19 +245,20 @@ void rds_datadir_each(const struct rds_datadir *dir, const char *prefix,
 static void sweep_one(void *ctx, const char *name)
 {
 	static const char form[] = ".0123456789abcdef.tmp";
+	const struct rds_datadir *const *dir = ctx;
 	struct rds_error ignored;
 	size_t len = strlen(name);
 	const char *end = len < sizeof form ? "" : name + len - (sizeof form - 1);
 	if (end[0] == '.' && strspn(end + 1, "0123456789abcdef") == 16 &&
 	    strcmp(end + 17, ".tmp") == 0)
-		(void)!rds_datadir_wipe(ctx, name, &ignored);
+		(void)!rds_datadir_wipe(*dir, name, &ignored);
 }
 
 void rds_datadir_sweep(const struct rds_datadir *dir, const char *name)
 {
 	char prefix[RDS_TEMPORARY_NAME];
 	(void)snprintf(prefix, sizeof prefix, ".%s.", name);
-	rds_datadir_each(dir, prefix, sweep_one, (void *)(uintptr_t)dir);
+	rds_datadir_each(dir, prefix, sweep_one, &dir);
 }
 
 bool rds_datadir_stat(const struct rds_datadir *dir, const char *name, struct stat *out)
@@ -329,9 +330,8 @@ int rds_datadir_append(const struct rds_datadir *dir, const char *name, mode_t m
 		rc = fail_sys(err, dir, name, "can't read");
 	else if (!S_ISREG(st.st_mode))
 		rc = rds_fail(err, RDS_ESYS, "%s/%s: not a regular file", dir->path, name);
-	else if (st.st_size == 0 && !fill(dir, fd, name, mode, line))
-		rc = fail_sys(err, dir, name, "can't write");
-	else if (st.st_size > 0 && !add_line(fd, st.st_size, line))
+	else if (!(st.st_size == 0 ? fill(dir, fd, name, mode, line)
+	                           : add_line(fd, st.st_size, line)))
 		rc = fail_sys(err, dir, name, "can't write");
 	(void)close(fd);
 	return rc;

@@ -19,6 +19,7 @@
 #define BULK_BYTES       (64 * 1024)
 #define BULK_LEAST_BYTES (16 * 1024)
 
+// NOLINTNEXTLINE(misc-redundant-expression): now they are the same
 _Static_assert(RDS_PUMP_CHUNK_BYTES <= RDS_LOOP_SCRATCH_BYTES, "chunks fit where they are read");
 
 // A transcoder's buffer that has grown over this is not kept.

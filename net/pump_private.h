@@ -132,7 +132,7 @@ void pump_cut(struct rds_pump *pump, enum rds_reason why);
 
 // pump_look.c: once a second; while any are watched; when demands are to be told.
 void pumps_on_look(void *ctx);
-void pumps_on_watch(evutil_socket_t fd, short what, void *ctx);
+void pumps_on_watch(evutil_socket_t fd, short what, void *arg);
 void pumps_on_tell(void *ctx);
 
 #endif

@@ -50,8 +50,8 @@ void rds_relay_add_udp(struct rds_relay *relay, int fd);
 void rds_relay_set_console(struct rds_relay *relay, struct rds_lines *console);
 
 // Takes a WebSocket connection that came in elsewhere, and early with its first bytes, the opening
-// request's first. An rds_hand_over_fn.
-void rds_relay_take_websocket(void *relay, int fd, const struct rds_addr *remote,
+// request's first. An rds_hand_over_fn; ctx is the relay.
+void rds_relay_take_websocket(void *ctx, int fd, const struct rds_addr *remote,
                               struct rds_buffer *early);
 
 // For all that are there and all that come: those from blocked addresses end.

@@ -90,7 +90,7 @@ struct rds_relay {
 void relay_start_session(struct rds_relay *relay, struct conn *a, struct conn *b);
 
 // relay_conn.c
-void relay_accept(void *door, int fd, const struct rds_addr *remote);
+void relay_accept(void *ctx, int fd, const struct rds_addr *remote);
 void relay_conn_end(struct conn *conn, enum rds_reason why);
 void relay_conn_free(struct conn *conn);
 // Takes it out of every list and frees it, but for its socket and early bytes, which are the

@@ -83,7 +83,8 @@ int main(int argc, char **argv)
 	                                      {.name = "ms", .number = &ms}};
 	tool_options(argc, argv, options, sizeof options / sizeof options[0]);
 	sides_init(&sides, &where);
-	struct bulk *bulks = calloc((size_t)sessions, sizeof *bulks);
+	static struct bulk *bulks; // the threads' until the end
+	bulks = calloc((size_t)sessions, sizeof *bulks);
 	if (bulks == NULL)
 		tool_fail("out of memory");
 	for (long i = 0; i < sessions; i++) {
