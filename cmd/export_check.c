@@ -59,7 +59,7 @@ static void print_key(const struct export_job *job, const char *key,
 		(void)printf("the current key");
 		break;
 	case RDS_FIT_KEY_NEXT:
-		(void)printf("the next key, accepted from the next rotation on");
+		(void)printf("the next key, accepted already");
 		break;
 	case RDS_FIT_KEY_RETIRED:
 		print_day("a retired key, accepted until ", fit->until_sec);

@@ -6,6 +6,7 @@
 #include "keys/rotate.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 // Takes text.
 static void add(struct rds_known_keys *keys, char *text, enum rds_known_key_state state,
@@ -21,13 +22,17 @@ static char *copy_of(const struct rds_keypair *pair)
 	return rds_strdup(rds_keypair_public_text(pair));
 }
 
-static void add_ring(struct rds_known_keys *keys, const struct rds_keyring *ring)
+// One that was retired before its time is refused from now on at the latest.
+static void add_ring(struct rds_known_keys *keys, const struct rds_keyring *ring, int64_t now)
 {
 	if (ring->next != NULL)
 		add(keys, copy_of(ring->next), RDS_KNOWN_NEXT, 0);
-	for (size_t i = ring->n_retired; i-- > 0;)
-		add(keys, rds_strdup(ring->retired[i].public_text), RDS_KNOWN_RETIRED,
-		    ring->retired[i].accepted_until);
+	for (size_t i = ring->n_retired; i-- > 0;) {
+		const struct rds_retired_key *key = &ring->retired[i];
+		bool over = !rds_keyring_accepts(key, now) && key->accepted_until > now;
+		add(keys, rds_strdup(key->public_text), RDS_KNOWN_RETIRED,
+		    over ? now : key->accepted_until);
+	}
 }
 
 // A server that runs with a key of its own, given by -k, has that one; the files' keys count
@@ -44,7 +49,7 @@ int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *ou
 	else if (rc == 0)
 		add(out, copy_of(keys.files.pair), RDS_KNOWN_CURRENT, 0);
 	if (rc == 0)
-		add_ring(out, &keys.ring);
+		add_ring(out, &keys.ring, (int64_t)time(NULL));
 	if (rc == -RDS_ENOENT)
 		(void)rds_fail(err, RDS_ENOENT,
 		               "%s: no key there yet: start the server, or run rdsrv keygen",

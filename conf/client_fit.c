@@ -97,7 +97,7 @@ struct rds_client_fit rds_client_fit(const struct rds_client_conf *conf,
 
 bool rds_client_fit_is_good(const struct rds_client_fit *fit)
 {
-	bool let_in = fit->key == RDS_FIT_KEY_CURRENT || fit->key == RDS_FIT_KEY_RETIRED;
+	bool let_in = fit->key != RDS_FIT_KEY_EXPIRED && fit->key != RDS_FIT_KEY_FOREIGN;
 	return let_in && fit->id_server != RDS_FIT_HOST_OTHER &&
 	       fit->relay_server != RDS_FIT_HOST_OTHER && fit->api_server != RDS_FIT_HOST_OTHER;
 }

@@ -18,7 +18,7 @@ struct rds_known_key {
 
 enum rds_key_fit {
 	RDS_FIT_KEY_CURRENT,
-	RDS_FIT_KEY_NEXT,    // will be right after the next rotation
+	RDS_FIT_KEY_NEXT,    // accepted already, and current after the next rotation
 	RDS_FIT_KEY_RETIRED, // still accepted
 	RDS_FIT_KEY_EXPIRED, // retired, and not accepted any more
 	RDS_FIT_KEY_FOREIGN,

@@ -155,8 +155,9 @@ static bool read_key(const cJSON *json, struct rds_key_use *use)
 	struct key *key = entry_of(use, text);
 	if ((int64_t)last->valuedouble > key->last)
 		key->last = (int64_t)last->valuedouble;
-	cJSON_ArrayForEach(day, cJSON_GetObjectItemCaseSensitive(
-	                                json, "days")) if (!read_day(day, key)) return false;
+	cJSON_ArrayForEach(day, cJSON_GetObjectItemCaseSensitive(json, "days"))
+		if (!read_day(day, key))
+			return false;
 	return true;
 }
 
@@ -166,7 +167,9 @@ static bool read_all(const cJSON *json, struct rds_key_use *use)
 	const cJSON *key = NULL;
 	if (!cJSON_IsArray(keys))
 		return false;
-	cJSON_ArrayForEach(key, keys) if (!read_key(key, use)) return false;
+	cJSON_ArrayForEach(key, keys)
+		if (!read_key(key, use))
+			return false;
 	return true;
 }
 

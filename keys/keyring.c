@@ -125,8 +125,9 @@ static const char *read_all(const cJSON *json, struct rds_keyring *ring)
 	const cJSON *item = NULL;
 	if (retired != NULL && !cJSON_IsArray(retired))
 		return "retired";
-	cJSON_ArrayForEach(item, retired) if (ring->n_retired == RDS_RETIRED_KEYS ||
-	                                      !read_retired(item, add(ring))) return "retired";
+	cJSON_ArrayForEach(item, retired)
+		if (ring->n_retired == RDS_RETIRED_KEYS || !read_retired(item, add(ring)))
+			return "retired";
 	if (next != NULL && (!get_pair(next, &ring->next) || ring->next == NULL ||
 	                     !get_time(next, "since", &ring->next_since)))
 		return "next";

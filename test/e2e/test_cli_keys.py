@@ -35,7 +35,21 @@ from clihelp import (
     place_pair,
     rdsrv,
 )
-from keyhelp import KEYGEN_LOG, KEYRING, SERVER_CONF, did, fresh_pair, keygen, listed, pair_in, ring, rotate, talk_of
+from conftest import Lab
+from keyhelp import (
+    KEYGEN_LOG,
+    KEYRING,
+    SERVER_CONF,
+    did,
+    fresh_pair,
+    keygen,
+    listed,
+    mismatched,
+    pair_in,
+    ring,
+    rotate,
+    talk_of,
+)
 from rdserver import clean_env
 
 DAY_S = 86400
@@ -323,6 +337,11 @@ def test_next(here: Path) -> None:
     assert [(key["key"], key["state"]) for key in listed(here)] == [(PAIR[PUBLIC], "current"), (first, "next")]
     assert f"-k CURRENT,{first}" in talk_of(here, "--next")
     assert pair_in(here) == PAIR[PUBLIC] and mode(here / KEYRING) == 0o600
+    export = ("export-conf", "--data-dir", here, "--id-server", "id.example")
+    (here / SERVER_CONF).write_text(rdsrv(*export, "--next-key", cwd=here).stdout)
+    assert f"\nkey={first}\n" in (here / SERVER_CONF).read_text()
+    fit = rdsrv(*export, "--check", SERVER_CONF, cwd=here)  # clients with it are let in already
+    assert fit.returncode == 0 and "next key" in fit.stdout, fit
     assert rotate(here) == (PAIR[PUBLIC], first)
     assert "next" not in ring(here) and did(here, "--next") != first
 
@@ -346,6 +365,20 @@ def test_retire(here: Path) -> None:
     assert look(here) == before
     did(here, "--retire", "all")
     assert not [entry for entry in ring(here)["retired"] if "secret" in entry]
+
+
+def test_retired_for_good(lab: Lab, here: Path) -> None:
+    """A key that was retired by hand while the clock was ahead is refused by the right clock, too, though its time isn't
+    over: its secret is gone."""
+    entry = {"public": OTHER[PUBLIC], "retired": 1_700_000_000, "accepted_until": 4_000_000_000}
+    (here / KEYRING).write_text(json.dumps({"version": 1, "retired": [entry]}))
+    (here / SERVER_CONF).write_text(f"[server]\nid_server=id.example\nkey={OTHER[PUBLIC]}\n")
+    assert listed(here)[1]["state"] == "retired, refused"
+    fit = rdsrv("export-conf", "--data-dir", here, "--id-server", "id.example", "--check", SERVER_CONF, cwd=here)
+    assert fit.returncode == 1 and "refused" in fit.stdout, fit
+    server = lab.server("id", directory=here)
+    assert mismatched(lab, server.target(), OTHER[PUBLIC]) and not mismatched(lab, server.target(), PAIR[PUBLIC])
+    assert server.logged("key refused", reason="key-retired")
 
 
 # --- list, show -------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ static void keys_are_told_apart(void **state)
 		bool good;
 	} cases[] = {
 	        {"now", RDS_FIT_KEY_CURRENT, 0, true},
-	        {"next", RDS_FIT_KEY_NEXT, 0, false},
+	        {"next", RDS_FIT_KEY_NEXT, 0, true},
 	        {"old", RDS_FIT_KEY_RETIRED, NOW + 1, true},
 	        {"older", RDS_FIT_KEY_EXPIRED, NOW, false},
 	        {"Now", RDS_FIT_KEY_FOREIGN, 0, false},
