@@ -20,6 +20,7 @@ static const struct command commands[] = {
         {"keygen", cmd_keygen, "make, rotate and list the server's keys"},
         {"export-conf", cmd_export_conf, "write what clients are configured with"},
         {"ctl", cmd_ctl, "ask a running server"},
+        {"copy-db", cmd_copy_db, "copy a database of peers, also one of hbbs"},
 };
 
 // Names under which the binary is a role, as old unit and Compose files call it.

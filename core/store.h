@@ -72,6 +72,12 @@ int rds_store_note(struct rds_store *store, struct rds_view id, uint16_t seen_da
 int rds_store_backup(struct rds_store *store, const char *path, struct rds_error *err)
         __attribute__((warn_unused_result));
 
+// The same of a file that no store has open: one that another server left, or has in use. The copy
+// is looked over before it gets its name. Nothing is written or left beside `from`.
+// -RDS_EEXIST if there is a file `to`; -RDS_ESYS, -RDS_ESTORE.
+int rds_store_copy(const char *from, const char *to, uint64_t *n_peers, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
 // Takes up to max ended writes, in the order in which they were queued.
 size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max);
 
