@@ -33,7 +33,7 @@ RDS_CFLAGS := -std=c11 -pthread $(WARN) $(HARDEN) $(SANITIZE) $(CFLAGS)
 RDS_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
 RDS_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS)) -lprotobuf-nanopb -lwslay -lm $(LIBS)
 
-ROOMS := core net keys conf cmd
+ROOMS := core net keys conf cmd cmd/check
 SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(BUILD)/gen/rendezvous.pb.o
 LIB_OBJS := $(filter-out $(BUILD)/cmd/main.o,$(OBJS))

@@ -14,6 +14,7 @@ int cmd_keygen(int argc, char **argv);
 int cmd_export_conf(int argc, char **argv);
 int cmd_ctl(int argc, char **argv);
 int cmd_copy_db(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 
 // The binary called by these names.
 int cmd_hbbs(int argc, char **argv);

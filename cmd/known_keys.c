@@ -37,11 +37,10 @@ static void add_ring(struct rds_known_keys *keys, const struct rds_keyring *ring
 
 // A server that runs with a key of its own, given by -k, has that one; the files' keys count
 // otherwise.
-int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *out,
-                        struct rds_error *err)
+int rds_known_keys_beside(const struct rds_datadir *dir, char *running, struct rds_known_keys *out,
+                          struct rds_error *err)
 {
 	struct rds_keys keys;
-	char *running = rds_running_key(dir);
 	*out = (struct rds_known_keys){0};
 	int rc = rds_keys_load(dir, RDS_KEYS_READ, &keys, err);
 	if (running != NULL)
@@ -56,6 +55,12 @@ int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *ou
 		               rds_datadir_path(dir));
 	rds_keys_clear(&keys);
 	return running != NULL ? 0 : rc;
+}
+
+int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *out,
+                        struct rds_error *err)
+{
+	return rds_known_keys_beside(dir, rds_running_key(dir), out, err);
 }
 
 void rds_known_keys_free(struct rds_known_keys *keys)

@@ -15,6 +15,12 @@ struct rds_known_keys {
 // like with *err if there is none. The caller frees *out.
 int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *out,
                         struct rds_error *err) __attribute__((warn_unused_result));
+
+// The same where it is known already which key the server that runs tells (NULL: none runs); takes
+// running.
+int rds_known_keys_beside(const struct rds_datadir *dir, char *running, struct rds_known_keys *out,
+                          struct rds_error *err) __attribute__((warn_unused_result));
+
 void rds_known_keys_free(struct rds_known_keys *keys);
 
 // The text of the first one in that state; NULL: there is none. Borrowed.

@@ -21,6 +21,7 @@ static const struct command commands[] = {
         {"export-conf", cmd_export_conf, "write what clients are configured with"},
         {"ctl", cmd_ctl, "ask a running server"},
         {"copy-db", cmd_copy_db, "copy a database of peers, also one of hbbs"},
+        {"check", cmd_check, "say what is wrong with a server, and what to do"},
 };
 
 // Names under which the binary is a role, as old unit and Compose files call it.

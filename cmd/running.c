@@ -10,15 +10,15 @@
 
 #define TIMEOUT_MS 5000
 
-int rds_running_ask(const struct rds_datadir *dir, const char *role, const char *request,
-                    cJSON **out, struct rds_error *err)
+int rds_running_ask_within(const struct rds_datadir *dir, const char *role, const char *request,
+                           unsigned timeout_ms, cJSON **out, struct rds_error *err)
 {
 	char file[32];
 	char path[RDS_DATADIR_REF];
 	char *answer = NULL;
 	(void)snprintf(file, sizeof file, "%.16s.sock", role);
 	rds_datadir_ref(dir, file, path);
-	int rc = rds_control_ask(path, request, TIMEOUT_MS, &answer, err);
+	int rc = rds_control_ask(path, request, timeout_ms, &answer, err);
 	if (rc != 0)
 		return rc;
 	*out = cJSON_Parse(answer);
@@ -27,6 +27,12 @@ int rds_running_ask(const struct rds_datadir *dir, const char *role, const char 
 		return rds_fail(err, RDS_EPARSE, "the running %s server's answer is not JSON",
 		                role);
 	return 0;
+}
+
+int rds_running_ask(const struct rds_datadir *dir, const char *role, const char *request,
+                    cJSON **out, struct rds_error *err)
+{
+	return rds_running_ask_within(dir, role, request, TIMEOUT_MS, out, err);
 }
 
 char *rds_running_key(const struct rds_datadir *dir)
@@ -60,14 +66,18 @@ static void take_setting(struct rds_settings *settings, const cJSON *item)
 		(void)fprintf(stderr, "the running ID server's settings: %s\n", err.text);
 }
 
+void rds_running_take(struct rds_settings *settings, const cJSON *answer)
+{
+	const cJSON *item = NULL;
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "settings"))
+	        take_setting(settings, item);
+}
+
 void rds_running_settings(const struct rds_datadir *dir, struct rds_settings *settings)
 {
 	struct rds_error err;
 	cJSON *answer = NULL;
-	if (rds_running_ask(dir, "id", "settings", &answer, &err) == 0) {
-		const cJSON *item = NULL;
-		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "settings"))
-		        take_setting(settings, item);
-	}
+	if (rds_running_ask(dir, "id", "settings", &answer, &err) == 0)
+		rds_running_take(settings, answer);
 	cJSON_Delete(answer);
 }

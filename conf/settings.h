@@ -79,7 +79,8 @@ enum rds_setting_type {
 #define RDS_FOR_KEYGEN 4U
 #define RDS_FOR_EXPORT 8U
 #define RDS_FOR_CTL    16U
-#define RDS_FOR_ALL    31U
+#define RDS_FOR_CHECK  32U
+#define RDS_FOR_ALL    63U
 
 struct rds_setting_row {
 	const char *name;

@@ -61,7 +61,7 @@ bool rds_text_is_id(struct rds_view v)
 }
 
 // The escaped form of what v starts with; *used says how many bytes of v that is.
-static size_t escape_one(struct rds_view v, char out[8], size_t *used)
+static size_t escape_one(struct rds_view v, bool quoted, char out[8], size_t *used)
 {
 	uint32_t c = 0;
 	size_t n = rds_utf8_next(v, &c);
@@ -70,20 +70,20 @@ static size_t escape_one(struct rds_view v, char out[8], size_t *used)
 		return (size_t)snprintf(out, 8, "\\x%02x", v.data[0]);
 	if (rds_char_is_unsafe(c))
 		return (size_t)snprintf(out, 8, c < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)c);
-	if (c == '"' || c == '\\')
+	if (quoted && (c == '"' || c == '\\'))
 		return (size_t)snprintf(out, 8, "\\%c", (char)c);
 	memcpy(out, v.data, n);
 	return n;
 }
 
-char *rds_text_escape(struct rds_view v, char *out, size_t cap)
+static char *escape(struct rds_view v, bool quoted, char *out, size_t cap)
 {
 	static const char more[] = "...";
 	size_t len = 0;
 	while (v.len > 0) {
 		char one[8];
 		size_t used = 0;
-		size_t n = escape_one(v, one, &used);
+		size_t n = escape_one(v, quoted, one, &used);
 		if (len + n + sizeof more > cap) {
 			memcpy(out + len, more, sizeof more);
 			return out;
@@ -95,6 +95,16 @@ char *rds_text_escape(struct rds_view v, char *out, size_t cap)
 	}
 	out[len] = '\0';
 	return out;
+}
+
+char *rds_text_escape(struct rds_view v, char *out, size_t cap)
+{
+	return escape(v, true, out, cap);
+}
+
+char *rds_text_printable(struct rds_view v, char *out, size_t cap)
+{
+	return escape(v, false, out, cap);
 }
 
 const char *rds_text_time(int64_t unix_sec, char out[RDS_TIME_TEXT])

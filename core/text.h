@@ -21,6 +21,9 @@ bool rds_text_is_id(struct rds_view v);
 // backslashes as \xNN, \" and \\; too long a text ends in "...". Returns out.
 char *rds_text_escape(struct rds_view v, char *out, size_t cap);
 
+// The same for text that stands in no quotes, and keeps those that it has.
+char *rds_text_printable(struct rds_view v, char *out, size_t cap);
+
 // A time (Unix seconds) as logs and answers show it, 2026-01-31T00:00:00Z; "" for 0. Returns out.
 #define RDS_TIME_TEXT 32
 const char *rds_text_time(int64_t unix_sec, char out[RDS_TIME_TEXT]);

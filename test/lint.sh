@@ -55,19 +55,22 @@ rendezvous\.pb\.h core/'
 # What the Makefile makes, in no room.
 generated='rendezvous\.pb\.h|client\.[a-z0-9]+\.inc'
 
-room_files=$(ls core/*.[ch] net/*.[ch] keys/*.[ch] conf/*.[ch] cmd/*.[ch])
+room_files=$(ls core/*.[ch] net/*.[ch] keys/*.[ch] conf/*.[ch] cmd/*.[ch] cmd/check/*.[ch])
 test_files=$(find test -name '*.[ch]' | sort)
+
+include_line='^[[:space:]]*#[[:space:]]*include'
 
 includes()
 {
-	grep -HnE '^[[:space:]]*#[[:space:]]*include' "$@"
+	grep -HnE "$include_line" "$@"
 }
 
 check_rooms()
 {
 	echo "$rooms" | while IFS=: read -r room others; do
-		includes "$room"/*.[ch] | grep '"' >"$scratch/own" || continue
-		find_lines -vE "\"($room${others:+|$others})/[a-z0-9_]+\\.h\"|\"($generated)\"" \
+		find "$room" -name '*.[ch]' -exec grep -HnE "$include_line" {} + | grep '"' \
+			>"$scratch/own" || continue
+		find_lines -vE "\"($room${others:+|$others})/(check/)?[a-z0-9_]+\\.h\"|\"($generated)\"" \
 			"$scratch/own"
 	done
 }
@@ -134,7 +137,7 @@ setup()
 check_headers_alone()
 {
 	eval "set -- $cpp_flags $warn_flags"
-	for header in */*.h; do
+	for header in */*.h cmd/check/*.h; do
 		case $header in
 		build*) continue ;;
 		esac

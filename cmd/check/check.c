@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+// rdsrv check: what is asked for, and the scripts side by side.
+#include "cmd/check/check.h"
+
+#include "cmd/act.h"
+#include "cmd/cmd.h"
+#include "core/alloc.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME         "rdsrv check"
+#define STEP_MS      4000
+#define STEP_SEC_MAX 60
+#define CONTROL_MS   1500
+
+// --- scripts
+
+struct script {
+	void (*run)(struct check *check);
+	enum check_where where;
+	const char *names; // those that it makes, separated by commas
+};
+
+static const struct script scripts[] = {
+        {check_files, CHECK_HERE, "files.data-dir,files.keys,files.database,files.server-conf"},
+        {check_keys, CHECK_HERE, "keys.pair,keys.grace,keys.same"},
+        {check_service, CHECK_HERE, "service.self,service.id,service.relay,service.stale"},
+        {check_limits, CHECK_HERE, "service.limits"},
+        {check_listen, CHECK_HERE, "listen."},
+        {check_firewall, CHECK_HERE, "firewall"},
+        {check_docker, CHECK_HERE, "docker"},
+        {check_tailscale, CHECK_HERE, "tailscale"},
+        {check_names, CHECK_ANYWHERE, "dns.id,dns.relay"},
+        {check_peer_udp, CHECK_ANYWHERE, "udp.register,online,punch,punch.key,relay.name"},
+        {check_peer_tcp, CHECK_ANYWHERE, "tcp.secure,tcp.register"},
+        {check_peer_websocket, CHECK_ANYWHERE, "ws.register"},
+        {check_nat, CHECK_ANYWHERE, "nat"},
+        {check_relay_tcp, CHECK_ANYWHERE, "relay.tcp"},
+        {check_relay_websocket, CHECK_ANYWHERE, "relay.ws"},
+        {check_relay_mixed, CHECK_ANYWHERE, "relay.mixed"},
+        {check_relay_key, CHECK_ANYWHERE, "relay.key"},
+        {check_web_name, CHECK_ANYWHERE, "ws.name"},
+        {check_http, CHECK_ANYWHERE, "http.21114"},
+        {check_conf, CHECK_ANYWHERE, "conf"},
+        {check_clock, CHECK_ANYWHERE, "clock"},
+};
+#define N_SCRIPTS (sizeof scripts / sizeof scripts[0])
+
+static bool is_wanted(const struct check *check, const struct script *script)
+{
+	struct rds_strings names;
+	bool wanted = false;
+	if ((script->where & (check->site.local ? CHECK_HERE : CHECK_ELSEWHERE)) == 0)
+		return false;
+	rds_strings_split(script->names, &names);
+	for (size_t i = 0; i < names.n; i++)
+		wanted = wanted || check_wants(check, names.items[i]);
+	rds_strings_free(&names);
+	return wanted;
+}
+
+struct running {
+	struct check *check;
+	const struct script *script;
+	pthread_t thread;
+	bool started;
+};
+
+static void *run_script(void *arg)
+{
+	const struct running *running = arg;
+	running->script->run(running->check);
+	return NULL;
+}
+
+static void run_scripts(struct check *check)
+{
+	struct running all[N_SCRIPTS] = {0};
+	for (size_t i = 0; i < N_SCRIPTS; i++) {
+		all[i] = (struct running){.check = check, .script = &scripts[i]};
+		if (!is_wanted(check, &scripts[i]))
+			continue;
+		all[i].started = pthread_create(&all[i].thread, NULL, run_script, &all[i]) == 0;
+		if (!all[i].started)
+			(void)run_script(&all[i]); // slower, but all the same
+	}
+	for (size_t i = 0; i < N_SCRIPTS; i++)
+		if (all[i].started)
+			(void)pthread_join(all[i].thread, NULL);
+}
+
+// --- the command line
+
+enum option {
+	HOST,
+	KEY,
+	CONF,
+	JSON,
+	ONLY,
+	SKIP,
+	TIMEOUT,
+	VERBOSE,
+	REGISTER,
+	REPORT,
+	COMPARE,
+	EXPLAIN,
+	LIST,
+	OPTIONS
+};
+
+static const struct rds_cli_option options[OPTIONS] = {
+        [HOST] = {"host", 0, "HOST", "a server elsewhere, as a client would enter it"},
+        [KEY] = {"key", 'k', "KEY", "the key that clients have (with --host)"},
+        [CONF] = {"conf", 0, "FILE|STRING", "what clients are configured with, any form"},
+        [JSON] = {"json", 0, NULL, "the results as JSON"},
+        [ONLY] = {"only", 0, "NAME,...", "only these checks, or groups of them"},
+        [SKIP] = {"skip", 0, "NAME,...", "all but these"},
+        [TIMEOUT] = {"timeout", 0, "SECONDS", "how long each step may take (4)"},
+        [VERBOSE] = {"verbose", 'v', NULL, "each message sent and received, on stderr"},
+        [REGISTER] = {"register", 0, NULL, "elsewhere: register too; rows stay behind there"},
+        [REPORT] = {"report", 0, "FILE", "write the results there, for --compare"},
+        [COMPARE] = {"compare", 0, "FILE", "what works at the server, and not here"},
+        [EXPLAIN] = {"explain", 0, NULL, "what a client's or server's MESSAGE means"},
+        [LIST] = {"list", 0, NULL, "the names of all checks"},
+};
+
+static const struct rds_cli cli = {
+        .name = NAME,
+        .arguments = "[options] | --explain [MESSAGE]",
+        .about =
+                "Says what is wrong with a server and what to do: looks at this host's, and plays\n"
+                "two clients against it; with --host or --conf against one elsewhere.",
+        .takes = RDS_FOR_CHECK,
+        .options = options,
+        .n_options = OPTIONS,
+        .after = "Exit code: 0 nothing failed, 1 something did, 2 wrong use.\n",
+};
+
+static int wrong_use(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int wrong_use(const char *fmt, ...)
+{
+	va_list ap;
+	(void)fputs(NAME ": ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+	return RDS_EXIT_USAGE;
+}
+
+static int list_names(void)
+{
+	for (size_t i = 0; i < check_n_rows; i++) {
+		const char *name = check_rows[i].name;
+		bool many = name[strlen(name) - 1] == '.';
+		(void)printf("%-18s %s\n", many ? "listen.PORT/PROTO" : name, check_rows[i].about);
+	}
+	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+}
+
+static int explain(int argc, char **argv, const struct rds_cli_result *result)
+{
+	char *text = rds_strdup("");
+	for (int i = result->first_argument; i < argc; i++) {
+		char *longer = rds_asprintf("%s%s%s", text, text[0] == '\0' ? "" : " ", argv[i]);
+		free(text);
+		text = longer;
+	}
+	int code = check_explain(text, result->values[JSON] != NULL);
+	free(text);
+	return code;
+}
+
+static bool known_words(const char *option, const char *list)
+{
+	char *unknown = list == NULL ? NULL : check_unknown_word(list);
+	if (unknown != NULL)
+		(void)wrong_use("--%s: there is no check \"%s\"; --list shows their names", option,
+		                unknown);
+	free(unknown);
+	return unknown == NULL;
+}
+
+static bool read_options(const struct rds_cli_result *result, struct check_options *out)
+{
+	int64_t sec = STEP_MS / 1000;
+	const char *timeout = result->values[TIMEOUT];
+	if (timeout != NULL && rds_value_number(timeout, 1, STEP_SEC_MAX, &sec) != 0) {
+		(void)wrong_use("--timeout is in seconds, from 1 to %d", STEP_SEC_MAX);
+		return false;
+	}
+	*out = (struct check_options){.json = result->values[JSON] != NULL,
+	                              .verbose = result->values[VERBOSE] != NULL,
+	                              .may_register = result->values[REGISTER] != NULL,
+	                              .timeout_ms = (unsigned)sec * 1000,
+	                              .only = result->values[ONLY],
+	                              .skip = result->values[SKIP]};
+	return known_words("only", out->only) && known_words("skip", out->skip);
+}
+
+// --- all of it
+
+static int find_site(struct check *check, struct rds_act *act)
+{
+	const char *const *values = act->result.values;
+	struct rds_error err = {""};
+	bool elsewhere =
+	        values[HOST] != NULL ||
+	        (values[CONF] != NULL && !rds_settings_is_set(act->settings, RDS_SET_DATA_DIR));
+	if (!elsewhere && values[KEY] != NULL)
+		return wrong_use("--key goes with --host; here the key is the data directory's");
+	if (elsewhere) {
+		int rc = check_site_elsewhere(&check->site, values[HOST], values[KEY], values[CONF],
+		                              &err);
+		if (rc == 0)
+			check_site_reserve(&check->site, CONTROL_MS);
+		return rc == 0 ? RDS_EXIT_OK : wrong_use("%s", err.text);
+	}
+	check_site_here(&check->site, act->settings, CONTROL_MS);
+	act->settings = NULL; // it is the site's
+	if (values[CONF] != NULL) {
+		check->site.has_conf = true;
+		if (check_conf_read(values[CONF], &check->site.given, &err) != 0)
+			return wrong_use("%s", err.text);
+	}
+	check_site_reserve(&check->site, CONTROL_MS);
+	return RDS_EXIT_OK;
+}
+
+static int finish(struct check *check, const struct rds_cli_result *result, uint64_t took_ms)
+{
+	struct rds_error err = {""};
+	if (result->values[COMPARE] != NULL &&
+	    check_compare(check, result->values[COMPARE], &err) != 0)
+		return wrong_use("%s", err.text);
+	check_sort(check);
+	if (!check_print(check, took_ms)) {
+		(void)fputs(NAME ": can't write to standard output\n", stderr);
+		return RDS_EXIT_PROBLEM;
+	}
+	if (result->values[REPORT] != NULL &&
+	    check_report(check, result->values[REPORT], &err) != 0) {
+		(void)fprintf(stderr, NAME ": %s\n", err.text);
+		return RDS_EXIT_PROBLEM;
+	}
+	for (size_t i = 0; i < check->n_results; i++)
+		if (check->results[i].status == CHECK_FAIL)
+			return RDS_EXIT_PROBLEM;
+	return RDS_EXIT_OK;
+}
+
+static int run(struct check *check, struct rds_act *act)
+{
+	uint64_t began_ms = check_now_ms();
+	int code = find_site(check, act);
+	if (code != RDS_EXIT_OK)
+		return code;
+	run_scripts(check);
+	return finish(check, &act->result, check_now_ms() - began_ms);
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct rds_act act;
+	struct check check = {0};
+	int code = RDS_EXIT_USAGE;
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)pthread_mutex_init(&check.lock, NULL);
+	if (rds_act_parse(&cli, argc, argv, &act, &code)) {
+		if (act.result.values[EXPLAIN] != NULL)
+			code = explain(argc, argv, &act.result);
+		else if (!rds_cli_no_arguments(&cli, argc, argv, &act.result, &code))
+			code = RDS_EXIT_USAGE;
+		else if (act.result.values[LIST] != NULL)
+			code = list_names();
+		else if (read_options(&act.result, &check.options))
+			code = run(&check, &act);
+		else
+			code = RDS_EXIT_USAGE;
+	}
+	check_site_clear(&check.site);
+	free(check.results);
+	(void)pthread_mutex_destroy(&check.lock);
+	rds_act_close(&act);
+	return code;
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// The results as people read them, and as scripts do.
+#include "cmd/check/check.h"
+
+#include "cmd/json.h"
+#include "cmd/out_file.h"
+#include "core/text.h"
+
+#include <cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const status_names[] = {"ok", "warn", "fail", "skip"};
+
+static void count(const struct check *check, size_t n[4])
+{
+	memset(n, 0, 4 * sizeof *n);
+	for (size_t i = 0; i < check->n_results; i++)
+		n[check->results[i].status]++;
+}
+
+// --- JSON
+
+// What the server is called: by whom it is checked.
+static const char *title(const struct check *check)
+{
+	const struct check_site *site = &check->site;
+	return site->local && site->told.id_server[0] != '\0' ? site->told.id_server
+	                                                      : site->id_host;
+}
+
+static cJSON *as_json(const struct check *check)
+{
+	size_t n[4];
+	cJSON *json = cJSON_CreateObject();
+	count(check, n);
+	rds_json_switch(json, "ok", n[CHECK_FAIL] == 0);
+	rds_json_bytes(json, "host", rds_view_text(title(check)));
+	cJSON *array = rds_json_array(json, "checks");
+	for (size_t i = 0; i < check->n_results; i++) {
+		const struct check_result *result = &check->results[i];
+		cJSON *item = rds_json_item(array);
+		rds_json_text(item, "name", result->name);
+		rds_json_text(item, "status", status_names[result->status]);
+		rds_json_text(item, "detail", result->detail);
+		rds_json_text(item, "fix", result->fix);
+		rds_json_number(item, "ms", result->ms);
+	}
+	return json;
+}
+
+static char *json_text(const struct check *check)
+{
+	cJSON *json = as_json(check);
+	char *text = cJSON_Print(json);
+	cJSON_Delete(json);
+	if (text == NULL)
+		abort(); // out of memory
+	return text;
+}
+
+int check_report(const struct check *check, const char *path, struct rds_error *err)
+{
+	char *text = json_text(check);
+	struct rds_out_options options = {.who = "rdsrv check", .force = true};
+	int rc = rds_out_file_write(path, rds_view_text(text), &options, err);
+	free(text);
+	return rc;
+}
+
+// --- for people
+
+static bool has_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+	return (no == NULL || no[0] == '\0') && isatty(STDOUT_FILENO) &&
+	       (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+static void print_result(const struct check_result *result, bool colour)
+{
+	static const char *const words[] = {"ok  ", "WARN", "FAIL", "skip"};
+	static const char *const colours[] = {"\033[32m", "\033[33m", "\033[1;31m", "\033[2m"};
+	(void)printf("%s%s%s  %-18s %s\n", colour ? colours[result->status] : "",
+	             words[result->status], colour ? "\033[0m" : "", result->name, result->detail);
+	if (result->fix[0] != '\0')
+		(void)printf("      %-18s %s\n", "to do:", result->fix);
+}
+
+// The one line that says it all: the first failure, for there most begins.
+static void print_verdict(const struct check *check, const size_t n[4], uint64_t took_ms)
+{
+	(void)printf("\n%zu ok, %zu to look at, %zu failed, %zu skipped; %llu.%llu s\n",
+	             n[CHECK_OK], n[CHECK_WARN], n[CHECK_FAIL], n[CHECK_SKIP],
+	             (unsigned long long)(took_ms / 1000),
+	             (unsigned long long)(took_ms % 1000 / 100));
+	for (size_t i = 0; i < check->n_results; i++) {
+		const struct check_result *result = &check->results[i];
+		if (result->status != CHECK_FAIL)
+			continue;
+		(void)printf("Begin with %s: %s\n", result->name, result->fix);
+		return;
+	}
+}
+
+static void print_text(const struct check *check, uint64_t took_ms)
+{
+	size_t n[4];
+	char host[1024];
+	bool colour = has_colour();
+	count(check, n);
+	(void)printf("%s%s%s\n\n",
+	             rds_text_printable(rds_view_text(title(check)), host, sizeof host),
+	             check->site.local ? ", data directory " : "",
+	             check->site.local ? check->site.data_dir : "");
+	for (size_t i = 0; i < check->n_results; i++)
+		print_result(&check->results[i], colour);
+	print_verdict(check, n, took_ms);
+}
+
+bool check_print(const struct check *check, uint64_t took_ms)
+{
+	if (check->options.json) {
+		char *text = json_text(check);
+		(void)puts(text);
+		free(text);
+	} else {
+		print_text(check, took_ms);
+	}
+	return fflush(stdout) == 0;
+}
