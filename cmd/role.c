@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "cmd/log_sink.h"
 #include "keys/keypair.h"
+#include "net/notify.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 static void on_stop(void *ctx)
 {
 	struct role *role = ctx;
+	role_service_stopping(role);
 	int64_t drain_sec = rds_settings_number(role->settings, RDS_SET_DRAIN_TIMEOUT);
 	if (drain_sec > 0 && role_drain(role, drain_sec))
 		return;
@@ -115,7 +117,11 @@ static int start(struct role *role, struct rds_error *err)
 		(void)fprintf(stderr, "%s: data directory %s (%s), log in %s\n",
 		              role->kind->cli.name, rds_datadir_path(role->dir), role->dir_why,
 		              rds_settings_text(role->settings, RDS_SET_LOG_FILE));
-	int rc = check_ports(role, err);
+	int rc = role->handed_over.text[0] == '\0'
+	                 ? 0
+	                 : rds_fail(err, RDS_EINVAL, "%s", role->handed_over.text);
+	if (rc == 0)
+		rc = check_ports(role, err);
 	if (rc == 0)
 		rc = role_key_check(role, err);
 	if (rc == 0)
@@ -147,6 +153,8 @@ static int start(struct role *role, struct rds_error *err)
 // In reverse order; fine for what was never started.
 static void stop(struct role *role)
 {
+	role_service_stopping(role);
+	role_service_close(role);
 	role_control_close(role);
 	role_relay_stop(role);
 	role_id_stop(role);
@@ -179,6 +187,7 @@ static int run(struct role *role, struct rds_error *err)
 	if (rc == 0) {
 		rds_log(RDS_LOG_INFO, "ready", rds_field_text("role", name_of(role->kind)),
 		        rds_field_text("version", RDSRV_VERSION));
+		role_service_ready(role);
 		if (rds_loop_run(role->loop) != 0)
 			rc = rds_fail(err, RDS_ESYS, "the event loop failed");
 	}
@@ -230,7 +239,9 @@ int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv)
 	        .kind = kind, .argc = argc, .argv = argv, .settings = rds_settings_new()};
 	role.controls[0].lock_fd = role.controls[1].lock_fd = -1;
 	int code = RDS_EXIT_USAGE;
-	rds_listen_inherit();
+	if (rds_listen_inherit(&role.handed_over) == 0)
+		role.handed_over.text[0] = '\0';
+	rds_notify_open();
 	int rc = rds_cli_parse(&kind->cli, argc, argv, role.settings, &result, &err);
 	if (rc == 0 && !rds_cli_no_arguments(&kind->cli, argc, argv, &result, &code))
 		rc = -RDS_EINVAL;

@@ -179,6 +179,7 @@ int role_id_start(struct role *role, struct rds_error *err)
 		rc = listen_for_websocket(role, err);
 	if (rc != 0)
 		return rc;
+	role_listen_named(role, "id", RDS_LISTEN_WEBSOCKET, add_websocket);
 	rds_id_service_set_console(role->id,
 	                           role_console_open(role, &role->id_console, RDS_SET_NAT_PORT,
 	                                             role_console_id, ROLE_CONSOLE_ID));

@@ -26,6 +26,12 @@ int role_listen(struct role *role, const char *name, enum rds_proto proto, uint1
 	return 0;
 }
 
+void role_listen_named(struct role *role, const char *name, const char *socket, role_add_fn add)
+{
+	for (int fd; (fd = rds_listen_named(socket)) >= 0;)
+		take(role, name, RDS_TCP, add, fd);
+}
+
 int role_read_proxies(struct role *role, struct rds_error *err)
 {
 	const struct rds_settings *settings = role->settings;

@@ -22,6 +22,7 @@
 
 #include <stdio.h>
 
+#define ROLE_STATUS_TEXT  256
 #define RDS_DATABASE_FILE "db_v2.sqlite3"
 
 // A control socket and which role it speaks for.
@@ -62,6 +63,10 @@ struct role {
 	struct role_console id_console;
 	struct role_console relay_console;
 	uint64_t started_ms;
+	struct rds_error handed_over; // what is wrong with a socket from the service manager
+	struct rds_timer *service;    // tells the service manager how we are
+	bool stopping;                // it has been told so
+	char service_status[ROLE_STATUS_TEXT]; // what it heard last
 
 	struct rds_key_policy *key;
 	struct rds_log_limit key_refusals;
@@ -158,10 +163,21 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 typedef void (*role_add_fn)(struct role *role, int fd);
 int role_listen(struct role *role, const char *name, enum rds_proto proto, uint16_t port,
                 role_add_fn add, struct rds_error *err);
+// Hands every TCP socket to `add` that the service manager has given this name.
+void role_listen_named(struct role *role, const char *name, const char *socket, role_add_fn add);
 
 // Which proxies both roles believe.
 int role_read_proxies(struct role *role, struct rds_error *err);
 struct rds_proxies role_proxies(const struct role *role);
+
+// role_service.c: what the service manager is told, where there is one.
+// All is open: from now on it hears how we are.
+void role_service_ready(struct role *role);
+void role_service_reloading(void);
+void role_service_reloaded(const struct role *role);
+// We were told to end, which may take a while.
+void role_service_stopping(struct role *role);
+void role_service_close(struct role *role);
 
 struct cJSON;
 

@@ -102,6 +102,8 @@ static int listen_everywhere(struct role *role, struct rds_error *err)
 		rc = role_listen(role, "relay", RDS_UDP, port, add_udp, err);
 	if (rc == 0)
 		rc = role_listen(role, "relay", RDS_TCP, websocket, add_websocket, err);
+	if (rc == 0 && role->id == NULL)
+		role_listen_named(role, "relay", RDS_LISTEN_WEBSOCKET, add_websocket);
 	if (rc == 0 && role->id != NULL)
 		rds_id_service_hand_over(role->id, rds_relay_take_websocket, role->relay);
 	return rc;

@@ -101,6 +101,7 @@ static int read_fresh(const struct role *role, struct rds_settings *fresh, struc
 int role_reload(struct role *role, struct rds_error *err)
 {
 	struct rds_settings *fresh = rds_settings_new();
+	role_service_reloading();
 	int rc = read_fresh(role, fresh, err);
 	rds_log_sink_reopen();
 	if (rc == 0 && role->relay != NULL)
@@ -117,5 +118,6 @@ int role_reload(struct role *role, struct rds_error *err)
 		        rds_field_text("why", err->text));
 	else
 		rds_log(RDS_LOG_INFO, "settings reloaded");
+	role_service_reloaded(role);
 	return rc;
 }

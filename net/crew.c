@@ -33,6 +33,7 @@ struct worker {
 	struct queue in;
 	_Atomic bool stopping;
 	_Atomic bool kicked; // some of its sessions are to end
+	_Atomic bool asked;  // whether it is alive
 	// The owner's view of its load.
 	size_t sessions;
 	uint64_t bytes;    // as of the last look
@@ -101,6 +102,7 @@ static void start_sessions(struct worker *worker)
 static void on_work(void *ctx)
 {
 	struct worker *worker = ctx;
+	worker->asked = false;
 	start_sessions(worker);
 	if (atomic_exchange(&worker->kicked, false))
 		rds_pumps_look_for_kicked(worker->pumps);
@@ -252,6 +254,17 @@ void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task, enum rds_r
 	task->session.meter.kicked = (int)why;
 	worker->kicked = true;
 	rds_waker_wake(worker->in.waker);
+}
+
+bool rds_crew_answers(struct rds_crew *crew)
+{
+	bool all = true;
+	for (unsigned i = 0; i < crew->n; i++) {
+		struct worker *worker = &crew->workers[i];
+		all = !atomic_exchange(&worker->asked, true) && all;
+		rds_waker_wake(worker->in.waker);
+	}
+	return all;
 }
 
 struct rds_pump_limits *rds_crew_limits(struct rds_crew *crew)

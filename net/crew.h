@@ -32,6 +32,9 @@ void rds_crew_take(struct rds_crew *crew, struct rds_crew_task *task);
 // Has a session ended, for a reason, that is on a thread, or was until just now.
 void rds_crew_kick(struct rds_crew *crew, struct rds_crew_task *task, enum rds_reason why);
 
+// Has every thread come round since this was asked last?
+bool rds_crew_answers(struct rds_crew *crew);
+
 // The limits of all sessions; total is shared out here.
 struct rds_pump_limits *rds_crew_limits(struct rds_crew *crew);
 

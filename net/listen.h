@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Every listening socket is opened here, or taken from the service manager that hands it over
-// (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS).
+// (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES).
 #ifndef RDS_NET_LISTEN_H
 #define RDS_NET_LISTEN_H
 
 #include "core/addr.h"
 #include "core/error.h"
 
-// Notes the sockets that were handed over. Call first of all: nothing else may have been opened. A
-// number that doesn't fit what is there hands over nothing.
-void rds_listen_inherit(void);
+// Notes the sockets that were handed over. Call first of all: nothing else may have been opened.
+// -RDS_EINVAL with *err if one is of a kind that no server can use.
+int rds_listen_inherit(struct rds_error *err) __attribute__((warn_unused_result));
 
 // Where to listen: one address, or with `any` all of them: ip then says whether only IPv4's.
 struct rds_bind {
@@ -39,6 +39,11 @@ int rds_listen(enum rds_proto proto, const struct rds_bind *bind, uint16_t port,
 
 // Another socket handed over that fits too (IPv4's beside IPv6's): -1 if there is none.
 int rds_listen_inherited(enum rds_proto proto, const struct rds_bind *bind, uint16_t port);
+
+// One that was handed over under this name (FileDescriptorName=), whatever its port: -1 if there is
+// none (left).
+#define RDS_LISTEN_WEBSOCKET "websocket"
+int rds_listen_named(const char *name);
 
 // Logs what was handed over and nobody asked for, and closes it. Call when all are open.
 void rds_listen_drop_unused(void);

@@ -219,6 +219,11 @@ void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *
 	}
 }
 
+bool rds_relay_answers(struct rds_relay *relay)
+{
+	return rds_crew_answers(relay->crew);
+}
+
 struct rds_pump_limits *rds_relay_limits(struct rds_relay *relay)
 {
 	return rds_crew_limits(relay->crew);

@@ -57,6 +57,9 @@ void rds_relay_take_websocket(void *ctx, int fd, const struct rds_addr *remote,
 // For all that are there and all that come: those from blocked addresses end.
 void rds_relay_set_lists(struct rds_relay *relay, const struct rds_relay_lists *lists);
 
+// As rds_crew_answers.
+bool rds_relay_answers(struct rds_relay *relay);
+
 // Of running sessions, too; share is worked out from total.
 struct rds_pump_limits *rds_relay_limits(struct rds_relay *relay);
 

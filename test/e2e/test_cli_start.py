@@ -9,11 +9,10 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable
 
 import pytest
 
@@ -46,6 +45,7 @@ from clihelp import (
     start_as,
 )
 from conftest import Lab
+from handover import handed, tcp, udp
 from polling import wait_until
 from rdclient import Target, UdpPeer, assert_joined, fresh_uuid, online_states
 from rdserver import Server, clean_env, has_ipv6_loopback
@@ -303,58 +303,6 @@ def test_database_elsewhere(lab: Lab) -> None:
 
 # --- handed-over sockets ----------------------------------------------------------------------------------------------
 
-HAND_OVER = """
-import fcntl, os, sys
-count, shift, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3 + int(sys.argv[1]):]
-high = [fcntl.fcntl(int(fd), fcntl.F_DUPFD_CLOEXEC, 100) for fd in sys.argv[3 : 3 + count]]
-for number, fd in enumerate(high):
-    os.dup2(fd, 3 + number, inheritable=True)
-os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"] = str(count), str(os.getpid() + shift)
-os.execv(program[0], program)
-"""
-
-
-def tcp(place: Place, offset: int) -> socket.socket:
-    """A listening socket that nobody else can have the address of."""
-    sock = socket.socket()
-    sock.bind((place.host, place.port + offset))
-    sock.listen(16)
-    return sock
-
-
-def udp(place: Place, offset: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((place.host, place.port + offset))
-    return sock
-
-
-class HandedRole(Role):
-    """A role that gets sockets from whoever starts it, as systemd does it."""
-
-    def hand_over(self, sockets: Sequence[socket.socket], shift: int = 0) -> HandedRole:
-        """The sockets become 3, 4 and so on; LISTEN_PID is its own, moved by shift."""
-        self.sockets = list(sockets)
-        numbers = [str(sock.fileno()) for sock in sockets]
-        self.prefix = [sys.executable, "-c", HAND_OVER, str(len(numbers)), str(shift), *numbers]
-        return self
-
-    def launch(self) -> Role:
-        for sock in self.sockets:
-            sock.set_inheritable(True)
-        self._launch_with([sock.fileno() for sock in self.sockets])
-        for sock in self.sockets:
-            sock.close()
-        return self
-
-
-def handed(lab: Lab, place: Place, sockets: Sequence[socket.socket], role: str = "serve", shift: int = 0) -> HandedRole:
-    """A role at this place that gets these sockets."""
-    args = ("--log-format", "json", "--data-dir", lab.directory())
-    server = HandedRole(role, lab.directory(), *args, **place.for_role())
-    lab.servers.append(server)
-    return server.hand_over(sockets, shift)
-
-
 def test_all_sockets_handed_over(lab: Lab) -> None:
     """Sockets that systemd hands over are used: who spoke to them before the start gets his answer."""
     place = free_place()
@@ -396,8 +344,7 @@ def test_some_sockets_handed_over(lab: Lab, which: tuple[str, ...]) -> None:
 def test_foreign_sockets_handed_over(lab: Lab, role: str) -> None:
     """Sockets that fit no setting harm nobody."""
     place = free_place()
-    pair = socket.socketpair()
-    server = handed(lab, place, [tcp(place, 3), udp(place, 3), *pair], role=role).start()
+    server = handed(lab, place, [tcp(place, 3), udp(place, 3)], role=role).start()
     assert can_connect(place.host, place.port + (1 if role == "relay" else 0)) and server.running
 
 
@@ -411,15 +358,25 @@ def test_sockets_for_another_process(lab: Lab) -> None:
     server.stop(code=1)
 
 
-@pytest.mark.parametrize("count", ["", "x", "-1", "0", "1000000"])
-def test_nonsense_for_sockets(lab: Lab, count: str) -> None:
-    """A LISTEN_FDS that is no number of sockets is passed over, or stops the start in a line; no crash."""
+def with_listen_fds(lab: Lab, count: str) -> Role:
     prefix = ("sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS="$LISTEN_COUNT" exec "$0" "$@"')
-    place = free_place()
-    server = Role("id", lab.directory(), prefix=prefix, env={"LISTEN_COUNT": count}, **place.for_role())
+    server = Role("id", lab.directory(), prefix=prefix, env={"LISTEN_COUNT": count}, **free_place().for_role())
     lab.servers.append(server)
-    server.start()
-    lab.registered(server.target())
+    return server
+
+
+@pytest.mark.parametrize("count", ["", "x", "-1", "0"])
+def test_nonsense_for_sockets(lab: Lab, count: str) -> None:
+    """A LISTEN_FDS that is no number of sockets is passed over."""
+    lab.registered(with_listen_fds(lab, count).start().target())
+
+
+@pytest.mark.parametrize("count", ["4", "1000000"])
+def test_sockets_that_are_not_there(lab: Lab, count: str) -> None:
+    """A number of sockets that there aren't stops the start in a line."""
+    server = with_listen_fds(lab, count).launch()
+    assert server.exit_code() == 2
+    assert len([line for line in server.lines if "can't start" in line]) == 1
 
 
 def test_stopped_server_leaves_handed_sockets(lab: Lab) -> None:
