@@ -76,7 +76,22 @@ include test/bench/bench.mk
 
 install: $(BUILD)/rdsrv
 	$(INSTALL) -D -m 0755 $(BUILD)/rdsrv $(DESTDIR)$(PREFIX)/bin/rdsrv
-	for page in man/*.[157]; do \
+	for name in hbbs hbbr rustdesk-utils; do \
+		link=$(DESTDIR)$(PREFIX)/bin/$$name; \
+		if [ -e "$$link" ] && [ ! -L "$$link" ]; then \
+			echo "$$link is another program, and stays"; \
+		else \
+			ln -sf rdsrv "$$link"; \
+		fi || exit 1; \
+	done
+	for file in migrate.sh migrate/old.sh migrate/compose.awk migrate/settings.awk; do \
+		$(INSTALL) -D -m 0644 packaging/$$file \
+			$(DESTDIR)$(PREFIX)/share/rdsrv/$$file || exit 1; \
+	done
+	chmod 0755 $(DESTDIR)$(PREFIX)/share/rdsrv/migrate.sh
+	mkdir -p $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../share/rdsrv/migrate.sh $(DESTDIR)$(PREFIX)/sbin/rdsrv-migrate
+	for page in man/*.[1578]; do \
 		section=$${page##*.}; \
 		$(INSTALL) -D -m 0644 $$page \
 			$(DESTDIR)$(PREFIX)/share/man/man$$section/$${page##*/} || exit 1; \

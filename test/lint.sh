@@ -247,7 +247,7 @@ check_tabs()
 check_white_space()
 {
 	find . \( -name .git -o -name 'build*' -o -name data -o -name __pycache__ \) -prune -o -type f \
-		\( -name '*.[ch157]' -o -name '*.sh' -o -name '*.py' -o -name '*.md' -o -name '*.mk' \
+		\( -name '*.[ch1578]' -o -name '*.awk' -o -name '*.sh' -o -name '*.py' -o -name '*.md' -o -name '*.mk' \
 		-o -name '*.proto' -o -name '*.options' -o -name Makefile -o -name '.cl*' \) \
 		-exec grep -nE '[[:space:]]+$' /dev/null {} + || true
 }

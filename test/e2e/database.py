@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 NAME = "db_v2.sqlite3"
 VECTOR = Path(__file__).resolve().parent.parent / "vectors" / NAME
+
+CRASH = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+assert db.execute("pragma journal_mode = wal").fetchone() == ("wal",)
+db.execute("insert into peer (guid, id, uuid, pk, info) values (x'01', 'inlog', x'02', x'03', '{}')")
+db.commit()
+os._exit(0)
+"""
 
 
 def rows(directory: Path) -> dict[str, dict[str, Any]]:
@@ -62,3 +73,9 @@ def forbid(directory: Path, peer_id: str) -> None:
         f"create trigger rdsrv_forbid before insert on peer when new.id = '{peer_id}' "
         "begin select raise(abort, 'forbidden'); end",
     )
+
+
+def leave_log(path: Path) -> None:
+    """Adds a peer `inlog` that only the database's log has, as a killed server leaves it."""
+    subprocess.run([sys.executable, "-c", CRASH, str(path)], check=True)
+    assert path.with_name(path.name + "-wal").stat().st_size > 0

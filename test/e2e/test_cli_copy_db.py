@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import stat
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -15,22 +13,6 @@ import pytest
 import database
 from conftest import Lab
 from rdserver import run_rdsrv
-
-CRASH = """
-import os, sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-assert db.execute("pragma journal_mode = wal").fetchone() == ("wal",)
-db.execute("insert into peer (guid, id, uuid, pk, info) values (x'01', 'inlog', x'02', x'03', '{}')")
-db.commit()
-os._exit(0)
-"""
-
-
-def leave_log(path: Path) -> None:
-    """Adds a peer `inlog` that only the database's log has, as a killed server leaves it."""
-    subprocess.run([sys.executable, "-c", CRASH, str(path)], check=True)
-    assert path.with_name(path.name + "-wal").stat().st_size > 0
-
 
 def contents(directory: Path) -> dict[str, str]:
     """Every file of the directory with its bytes' hash."""
@@ -68,7 +50,7 @@ def test_clean_database(old: Path, new: Path) -> None:
 
 
 def test_log_of_a_killed_server(old: Path, new: Path) -> None:
-    leave_log(old / database.NAME)
+    database.leave_log(old / database.NAME)
     before = contents(old)
     assert copy(old, new) == "4\n"
     assert contents(old) == before
