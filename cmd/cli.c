@@ -2,6 +2,7 @@
 #include "cmd/cli.h"
 
 #include "cmd/cmd.h"
+#include "cmd/container.h"
 #include "core/alloc.h"
 #include "core/limits.h"
 #include "keys/datadir.h"
@@ -211,6 +212,8 @@ int rds_cli_read_layers(struct rds_settings *settings, struct rds_error *err)
 	int rc = read_file(settings, RDS_SYSTEM_CONFIG, RDS_FROM_SYSTEM_FILE, err);
 	if (rc == 0)
 		rc = rds_settings_read_environment(settings, environ, err);
+	if (rc == 0)
+		rc = rds_container_read(settings, err);
 	if (rc == 0)
 		rc = read_file(settings, ".env", RDS_FROM_DOTENV, err);
 	// A copy: the file itself may set `config`.

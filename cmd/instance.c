@@ -1,32 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/instance.h"
 
+#include "cmd/become.h"
 #include "cmd/cmd.h"
+#include "cmd/container.h"
 #include "core/alloc.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 // Where packages and guides put the data of RustDesk servers.
 static const char *const system_dirs[] = {"/var/lib/rdsrv", "/var/lib/rustdesk-server",
                                           "/var/lib/rustdesk"};
 #define N_SYSTEM_DIRS (sizeof system_dirs / sizeof system_dirs[0])
-
-static bool holds_server(const char *dir)
-{
-	static const char *const signs[] = {"id_ed25519", "db_v2.sqlite3"};
-	bool holds = false;
-	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
-		struct stat st;
-		char *path = rds_asprintf("%s/%s", dir, signs[i]);
-		holds = holds || stat(path, &st) == 0;
-		free(path);
-	}
-	return holds;
-}
 
 // The system directory that holds a server. -RDS_ENOENT, or -RDS_EINVAL for several.
 static int find_system_dir(const char **out, struct rds_error *err)
@@ -34,7 +21,7 @@ static int find_system_dir(const char **out, struct rds_error *err)
 	char found[256] = "";
 	size_t n = 0;
 	for (size_t i = 0; i < N_SYSTEM_DIRS; i++) {
-		if (!holds_server(system_dirs[i]))
+		if (!rds_holds_server(system_dirs[i]))
 			continue;
 		size_t len = strlen(found);
 		(void)snprintf(found + len, sizeof found - len, "%s%s", n > 0 ? ", " : "",
@@ -60,11 +47,15 @@ static int choose(const struct rds_settings *settings, enum rds_instance_use use
 		*why = where;
 		return 0;
 	}
+	if (rds_container_is(settings) && named[0] == '\0') {
+		rds_container_choose(settings, dir, why);
+		return 0;
+	}
 	*dir = ".";
 	*why = "the working directory";
 	if (use == RDS_INSTANCE_SERVE_HERE)
 		return 0;
-	if (holds_server(".")) {
+	if (rds_holds_server(".")) {
 		*why = "the working directory holds a server";
 		return 0;
 	}
@@ -105,6 +96,8 @@ int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use
 {
 	char *dir = NULL;
 	int rc = rds_instance_choose(settings, use, &dir, why, err);
+	if (rc == 0)
+		rc = rds_become(settings, dir, use != RDS_INSTANCE_ACT, err);
 	if (rc == 0)
 		rc = rds_datadir_open(dir, out, err);
 	free(dir);

@@ -14,8 +14,10 @@ enum rds_instance_use {
 };
 
 // Opens the data directory: the setting data-dir; else the working directory if it holds
-// id_ed25519 or db_v2.sqlite3; else the one system directory that does. *why says in words how
-// it was chosen. Returns 0; -RDS_EINVAL if several fit; -RDS_ENOENT if none does; -RDS_ESYS.
+// id_ed25519 or db_v2.sqlite3; else the one system directory that does; in a container see
+// cmd/container.h. *why says in words how it was chosen. Before that, root becomes the setting
+// `user` (cmd/become.h). Returns 0; -RDS_EINVAL if several fit; -RDS_ENOENT if none does;
+// -RDS_ESYS.
 int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use use,
                       struct rds_datadir **out, const char **why, struct rds_error *err)
         __attribute__((warn_unused_result));

@@ -2,6 +2,7 @@
 #include "cmd/role_private.h"
 
 #include "cmd/cmd.h"
+#include "cmd/container.h"
 #include "cmd/log_sink.h"
 #include "keys/keypair.h"
 #include "net/notify.h"
@@ -117,6 +118,7 @@ static int start(struct role *role, struct rds_error *err)
 		(void)fprintf(stderr, "%s: data directory %s (%s), log in %s\n",
 		              role->kind->cli.name, rds_datadir_path(role->dir), role->dir_why,
 		              rds_settings_text(role->settings, RDS_SET_LOG_FILE));
+	rds_container_warn(role->settings, rds_datadir_path(role->dir));
 	int rc = role->handed_over.text[0] == '\0'
 	                 ? 0
 	                 : rds_fail(err, RDS_EINVAL, "%s", role->handed_over.text);
@@ -130,6 +132,8 @@ static int start(struct role *role, struct rds_error *err)
 		rc = role_read_proxies(role, err);
 	if (rc == 0)
 		rc = role_lock(role, err);
+	if (rc == 0)
+		rc = rds_container_put_keys(role->dir, role->given_pair, err);
 	if (rc == 0)
 		rc = role_key_open(role, err);
 	if (rc == 0)
@@ -164,6 +168,7 @@ static void stop(struct role *role)
 	rds_ports_free(&role->header_ports);
 	rds_binds_free(&role->binds);
 	role_key_close(role);
+	rds_keypair_free(role->given_pair);
 	rds_loop_free(role->loop);
 	role_unlock(role);
 	rds_datadir_close(role->dir);
@@ -179,10 +184,14 @@ static int run(struct role *role, struct rds_error *err)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	hold_signals(SIG_BLOCK);
-	int rc =
-	        rds_instance_find(role->settings, role->kind->use, &role->dir, &role->dir_why, err);
-	if (rc != 0)
+	int rc = rds_container_take_keys(role->settings, &role->given_pair, err);
+	if (rc == 0)
+		rc = rds_instance_find(role->settings, role->kind->use, &role->dir, &role->dir_why,
+		                       err);
+	if (rc != 0) {
+		rds_keypair_free(role->given_pair);
 		return rds_instance_exit_code(rc);
+	}
 	rc = start(role, err);
 	if (rc == 0) {
 		rds_log(RDS_LOG_INFO, "ready", rds_field_text("role", name_of(role->kind)),

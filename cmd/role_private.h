@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "keys/key_use.h"
+#include "keys/keypair.h"
 #include "keys/secure_channel.h"
 #include "net/control.h"
 #include "net/id_service.h"
@@ -68,6 +69,7 @@ struct role {
 	bool stopping;                // it has been told so
 	char service_status[ROLE_STATUS_TEXT]; // what it heard last
 
+	struct rds_keypair *given_pair; // by a container's secrets; NULL: none
 	struct rds_key_policy *key;
 	struct rds_log_limit key_refusals;
 	struct rds_key_use *key_use;

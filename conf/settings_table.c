@@ -311,6 +311,16 @@ static const struct rds_setting_row rows[RDS_SET_COUNT] = {
                                               .bare_env = true,
                                               .rare = true,
                                               .no_effect = "one store thread writes for all"},
+        [RDS_SET_USER] = {.name = "user",
+                          .takers = ROLE,
+                          .value = "USER",
+                          .help = "started as root, become this user",
+                          .rare = true},
+        [RDS_SET_CONTAINER] = {.name = "container",
+                               .takers = ROLE,
+                               .value = "DIR",
+                               .help = "set by the image: the data directory in it",
+                               .rare = true},
 };
 
 const struct rds_setting_row *rds_setting_row(enum rds_setting setting)
