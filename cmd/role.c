@@ -79,15 +79,6 @@ static int start_loop(struct role *role, struct rds_error *err)
 	return 0;
 }
 
-static int resolve_binds(struct role *role, struct rds_error *err)
-{
-	struct rds_strings items;
-	rds_strings_split(rds_settings_text(role->settings, RDS_SET_BIND), &items);
-	int rc = rds_binds_resolve(items.items, items.n, &role->binds, err);
-	rds_strings_free(&items);
-	return rc;
-}
-
 // Two TCP ports that are the same would be told as "held by another program".
 static int check_ports(const struct role *role, struct rds_error *err)
 {
@@ -127,7 +118,7 @@ static int start(struct role *role, struct rds_error *err)
 	if (rc == 0)
 		rc = role_key_check(role, err);
 	if (rc == 0)
-		rc = resolve_binds(role, err);
+		rc = role_binds_open(role, err);
 	if (rc == 0)
 		rc = role_read_proxies(role, err);
 	if (rc == 0)
@@ -144,6 +135,8 @@ static int start(struct role *role, struct rds_error *err)
 		rc = role_relay_start(role, err);
 	if (rc == 0)
 		rc = role_control_open(role, err);
+	if (rc == 0)
+		rc = role_binds_follow(role, err);
 	if (rc != 0)
 		return rc;
 	rds_listen_drop_unused();
@@ -160,13 +153,13 @@ static void stop(struct role *role)
 	role_service_stopping(role);
 	role_service_close(role);
 	role_control_close(role);
+	role_binds_close(role);
 	role_relay_stop(role);
 	role_id_stop(role);
 	for (size_t i = 0; i < sizeof role->signals / sizeof role->signals[0]; i++)
 		rds_signal_free(role->signals[i]);
 	rds_cidrs_free(&role->trusted);
 	rds_ports_free(&role->header_ports);
-	rds_binds_free(&role->binds);
 	role_key_close(role);
 	rds_keypair_free(role->given_pair);
 	rds_loop_free(role->loop);

@@ -30,6 +30,19 @@ static void add_websocket(struct role *role, int fd)
 	rds_id_service_add_websocket(role->id, fd, rds_sha1);
 }
 
+static void remove_socket(struct role *role, int fd)
+{
+	rds_id_service_remove(role->id, fd);
+}
+
+static int listen_at(struct role *role, enum rds_proto proto, uint16_t port, role_fd_fn add,
+                     struct rds_error *err)
+{
+	const struct role_door door = {
+	        .role = "id", .proto = proto, .port = port, .add = add, .remove = remove_socket};
+	return role_listen(role, &door, err);
+}
+
 static struct rds_view *views_of(const struct rds_strings *strings)
 {
 	struct rds_view *views = rds_calloc(strings->n, sizeof *views);
@@ -129,12 +142,12 @@ static int listen_for_websocket(struct role *role, struct rds_error *err)
 	const char *text = rds_settings_text(role->settings, RDS_SET_WEBSOCKET_PORT);
 	uint16_t first = rds_settings_port(role->settings, RDS_SET_WEBSOCKET_PORT);
 	struct rds_ports ports;
-	int rc = role_listen(role, "id", RDS_TCP, first, add_websocket, err);
+	int rc = listen_at(role, RDS_TCP, first, add_websocket, err);
 	if (rc != 0 || text[0] == '\0')
 		return rc;
 	rc = rds_value_ports(text, &ports, err);
 	for (size_t i = 1; i < ports.n && rc == 0; i++)
-		rc = role_listen(role, "id", RDS_TCP, ports.items[i], add_websocket, err);
+		rc = listen_at(role, RDS_TCP, ports.items[i], add_websocket, err);
 	rds_ports_free(&ports);
 	return rc;
 }
@@ -170,11 +183,11 @@ int role_id_start(struct role *role, struct rds_error *err)
 	uint16_t port = (uint16_t)rds_settings_number(settings, RDS_SET_PORT);
 	uint16_t nat_port = rds_settings_port(settings, RDS_SET_NAT_PORT);
 	if (rc == 0)
-		rc = role_listen(role, "id", RDS_UDP, port, add_udp, err);
+		rc = listen_at(role, RDS_UDP, port, add_udp, err);
 	if (rc == 0)
-		rc = role_listen(role, "id", RDS_TCP, port, add_main, err);
+		rc = listen_at(role, RDS_TCP, port, add_main, err);
 	if (rc == 0)
-		rc = role_listen(role, "id", RDS_TCP, nat_port, add_nat, err);
+		rc = listen_at(role, RDS_TCP, nat_port, add_nat, err);
 	if (rc == 0)
 		rc = listen_for_websocket(role, err);
 	if (rc != 0)

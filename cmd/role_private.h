@@ -14,6 +14,7 @@
 #include "keys/key_use.h"
 #include "keys/keypair.h"
 #include "keys/secure_channel.h"
+#include "net/address_watch.h"
 #include "net/control.h"
 #include "net/id_service.h"
 #include "net/listen.h"
@@ -49,6 +50,26 @@ struct role_console {
 	struct rds_lines *lines; // NULL: there is none
 };
 
+typedef void (*role_fd_fn)(struct role *role, int fd);
+
+// A port on which a role listens, on every address of `bind`.
+struct role_door {
+	const char *role;
+	enum rds_proto proto;
+	uint16_t port;
+	role_fd_fn add; // takes the socket
+	role_fd_fn remove;
+};
+
+#define ROLE_DOORS 32
+
+// A socket at an interface's address, which may go.
+struct role_open {
+	const struct role_door *door;
+	struct rds_ip ip;
+	int fd;
+};
+
 struct role {
 	const struct rds_role_kind *kind;
 	int argc;
@@ -59,7 +80,15 @@ struct role {
 	struct rds_loop *loop;
 	struct rds_signal *signals[3];
 	struct rds_seed seed;
+	struct rds_strings bind_items;
 	struct rds_binds binds;
+	struct role_door doors[ROLE_DOORS];
+	size_t n_doors;
+	struct role_open *opens;
+	size_t n_opens;
+	struct rds_address_watch *addresses; // NULL: no interface is named
+	struct rds_timer *listen_again;      // set while a socket could not be opened
+	char *awaited;                       // interfaces without an address: "a, b", or ""
 	struct role_control controls[2];
 	struct role_console id_console;
 	struct role_console relay_console;
@@ -161,14 +190,17 @@ void role_key_log(const struct role *role);
 // Starts offering the secure channel if settings and key allow it; NULL: they don't.
 const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_secure_hooks *hooks);
 
-// role_listen.c: opens one port on every address of `bind` and hands each socket to `add`.
-typedef void (*role_add_fn)(struct role *role, int fd);
-int role_listen(struct role *role, const char *name, enum rds_proto proto, uint16_t port,
-                role_add_fn add, struct rds_error *err);
+// role_listen.c: works out what `bind` stands for.
+int role_binds_open(struct role *role, struct rds_error *err);
+// Listens on every address of it; port 0: nowhere. The door is copied.
+int role_listen(struct role *role, const struct role_door *door, struct rds_error *err);
 // Hands every TCP socket to `add` that the service manager has given this name.
-void role_listen_named(struct role *role, const char *name, const char *socket, role_add_fn add);
+void role_listen_named(struct role *role, const char *name, const char *socket, role_fd_fn add);
+// From now on the addresses of named interfaces are followed.
+int role_binds_follow(struct role *role, struct rds_error *err);
+void role_binds_close(struct role *role);
 
-// Which proxies both roles believe.
+// role_proxies.c: which proxies both roles believe.
 int role_read_proxies(struct role *role, struct rds_error *err);
 struct rds_proxies role_proxies(const struct role *role);
 
@@ -178,6 +210,8 @@ void role_service_ready(struct role *role);
 void role_service_reloading(void);
 void role_service_reloaded(const struct role *role);
 // We were told to end, which may take a while.
+// What we do may have changed.
+void role_service_tell(struct role *role);
 void role_service_stopping(struct role *role);
 void role_service_close(struct role *role);
 

@@ -24,6 +24,19 @@ static void add_udp(struct role *role, int fd)
 	rds_relay_add_udp(role->relay, fd);
 }
 
+static void remove_socket(struct role *role, int fd)
+{
+	rds_relay_remove(role->relay, fd);
+}
+
+static int listen_at(struct role *role, enum rds_proto proto, uint16_t port, role_fd_fn add,
+                     struct rds_error *err)
+{
+	const struct role_door door = {
+	        .role = "relay", .proto = proto, .port = port, .add = add, .remove = remove_socket};
+	return role_listen(role, &door, err);
+}
+
 static uint64_t bytes_ps(const struct role *role, enum rds_setting setting)
 {
 	return (uint64_t)rds_settings_number(role->settings, setting) * BYTES_PER_MBIT;
@@ -97,11 +110,11 @@ static int listen_everywhere(struct role *role, struct rds_error *err)
 {
 	uint16_t port = rds_settings_port(role->settings, RDS_SET_RELAY_PORT);
 	uint16_t websocket = rds_settings_port(role->settings, RDS_SET_RELAY_WEBSOCKET_PORT);
-	int rc = role_listen(role, "relay", RDS_TCP, port, add_tcp, err);
+	int rc = listen_at(role, RDS_TCP, port, add_tcp, err);
 	if (rc == 0)
-		rc = role_listen(role, "relay", RDS_UDP, port, add_udp, err);
+		rc = listen_at(role, RDS_UDP, port, add_udp, err);
 	if (rc == 0)
-		rc = role_listen(role, "relay", RDS_TCP, websocket, add_websocket, err);
+		rc = listen_at(role, RDS_TCP, websocket, add_websocket, err);
 	if (rc == 0 && role->id == NULL)
 		role_listen_named(role, "relay", RDS_LISTEN_WEBSOCKET, add_websocket);
 	if (rc == 0 && role->id != NULL)

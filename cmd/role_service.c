@@ -12,22 +12,25 @@ static void make_status(const struct role *role, char out[ROLE_STATUS_TEXT])
 {
 	size_t len = 0;
 	out[0] = '\0';
+	if (role->awaited != NULL && role->awaited[0] != '\0')
+		len += (size_t)snprintf(out, ROLE_STATUS_TEXT / 2, "waiting for %.100s; ",
+		                        role->awaited);
 	if (role->id != NULL) {
 		struct rds_id_status id;
 		rds_id_service_status(role->id, &id);
-		len += (size_t)snprintf(out, ROLE_STATUS_TEXT, "peers online: %zu of %zu",
-		                        id.online, id.rules.peers);
+		len += (size_t)snprintf(out + len, ROLE_STATUS_TEXT - len,
+		                        "peers online: %zu of %zu", id.online, id.rules.peers);
 	}
 	if (role->relay != NULL) {
 		struct rds_relay_status relay;
 		rds_relay_status(role->relay, &relay);
 		(void)snprintf(out + len, ROLE_STATUS_TEXT - len, "%s%ssessions: %zu",
-		               len > 0 ? "; " : "", relay.draining ? "draining, " : "",
+		               role->id != NULL ? "; " : "", relay.draining ? "draining, " : "",
 		               relay.sessions);
 	}
 }
 
-static void tell_status(struct role *role)
+void role_service_tell(struct role *role)
 {
 	char text[ROLE_STATUS_TEXT];
 	make_status(role, text);
@@ -44,7 +47,7 @@ static void on_time(void *ctx)
 		rds_notify("WATCHDOG=1");
 	if (role->stopping)
 		rds_notify("EXTEND_TIMEOUT_USEC=%d000000", EXTEND_SEC);
-	tell_status(role);
+	role_service_tell(role);
 }
 
 void role_service_ready(struct role *role)

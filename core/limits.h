@@ -169,8 +169,10 @@
 #define RDS_SPARE_DESCRIPTORS 64
 
 // Local addresses (and interfaces) that UDP answers leave from; a host has a handful, and the
-// whole of 127.0.0.0/8 in tests. Full: the kernel chooses the address.
-#define RDS_LOCAL_ADDRS 1024
+// whole of 127.0.0.0/8 in tests. Full: the kernel chooses the address. Some are kept for sockets
+// that are opened later, at addresses of interfaces.
+#define RDS_LOCAL_ADDRS   1024
+#define RDS_LOCAL_SOCKETS 64
 
 // Log lines of one kind (refusals) a second; what is over is counted and said in one line.
 #define RDS_LOG_BURST 10

@@ -134,6 +134,11 @@ struct rds_acceptor *rds_acceptor_new(struct rds_loop *loop, int fd, rds_accept_
 	return acceptor;
 }
 
+int rds_acceptor_fd(const struct rds_acceptor *acceptor)
+{
+	return acceptor->fd;
+}
+
 void rds_acceptor_free(struct rds_acceptor *acceptor)
 {
 	if (acceptor == NULL)

@@ -15,6 +15,7 @@ typedef void (*rds_accept_fn)(void *ctx, int fd, const struct rds_addr *remote);
 // Takes the listening fd.
 struct rds_acceptor *rds_acceptor_new(struct rds_loop *loop, int fd, rds_accept_fn on_accept,
                                       void *ctx);
+int rds_acceptor_fd(const struct rds_acceptor *acceptor);
 void rds_acceptor_free(struct rds_acceptor *acceptor);
 
 #endif

@@ -5,7 +5,6 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/message.h"
-#include "net/acceptor.h"
 #include "net/listen.h"
 #include "net/proxy.h"
 #include "net/stream.h"
@@ -13,15 +12,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-
-// A listening socket and the door it is.
-struct listener {
-	struct rds_id_service *service;
-	struct rds_acceptor *acceptor;
-	enum rds_door door;
-	rds_sha1_fn sha1;  // of WebSocket doors
-	bool proxy_header; // comes first, where a proxy is at the other end
-};
 
 static uint64_t hash_id(const struct rds_id_service *service, uint64_t id)
 {
@@ -258,7 +248,7 @@ static bool is_for_console(const struct listener *listener, const struct rds_ip 
 	       !listener->proxy_header && rds_ip_is_loopback(ip);
 }
 
-static void on_accept(void *ctx, int fd, const struct rds_addr *remote)
+void id_service_accept(void *ctx, int fd, const struct rds_addr *remote)
 {
 	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
 	                                                      .on_proxied = on_proxied,
@@ -330,10 +320,7 @@ void rds_id_service_free(struct rds_id_service *service)
 {
 	if (service == NULL)
 		return;
-	for (size_t i = 0; i < service->n_listeners; i++) {
-		rds_acceptor_free(service->listeners[i]->acceptor);
-		free(service->listeners[i]);
-	}
+	id_service_close_doors(service);
 	rds_timer_free(service->tick);
 	rds_rendezvous_write_notes(service->rules);
 	rds_store_close(service->store);
@@ -345,39 +332,7 @@ void rds_id_service_free(struct rds_id_service *service)
 	rds_udp_free(service->udp);
 	rds_waker_free(service->store_waker);
 	rds_rendezvous_free(service->rules);
-	free(service->listeners);
 	free(service);
-}
-
-void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_bytes)
-{
-	rds_udp_add(service->udp, fd, receive_bytes);
-}
-
-static void add_listener(struct rds_id_service *service, int fd, enum rds_door door,
-                         rds_sha1_fn sha1)
-{
-	struct listener *listener = rds_calloc(1, sizeof *listener);
-	struct rds_addr local = {0};
-	listener->service = service;
-	listener->door = door;
-	listener->sha1 = sha1;
-	(void)rds_local_addr(fd, &local);
-	listener->proxy_header = rds_proxies_expect_header(&service->proxies, local.port);
-	listener->acceptor = rds_acceptor_new(service->loop, fd, on_accept, listener);
-	service->listeners = rds_realloc(service->listeners, service->n_listeners + 1,
-	                                 sizeof(struct listener *));
-	service->listeners[service->n_listeners++] = listener;
-}
-
-void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door)
-{
-	add_listener(service, fd, door, NULL);
-}
-
-void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sha1_fn sha1)
-{
-	add_listener(service, fd, RDS_DOOR_WEBSOCKET, sha1);
 }
 
 void rds_id_service_set_console(struct rds_id_service *service, struct rds_lines *console)

@@ -34,6 +34,9 @@ void rds_id_service_add_udp(struct rds_id_service *service, int fd, int receive_
 void rds_id_service_add_tcp(struct rds_id_service *service, int fd, enum rds_door door);
 void rds_id_service_add_websocket(struct rds_id_service *service, int fd, rds_sha1_fn sha1);
 
+// Closes one of them, which no connection notices; another one's fd is left alone.
+void rds_id_service_remove(struct rds_id_service *service, int fd);
+
 // Has WebSockets that ask for /ws/relay handed over to the relay in the same process (section 2):
 // fn takes the socket, and early with all that came on it from the opening request on.
 typedef void (*rds_hand_over_fn)(void *ctx, int fd, const struct rds_addr *remote,

@@ -6,7 +6,14 @@
 #include "core/shares.h"
 #include "net/id_service.h"
 
-struct listener;
+// A listening socket and the door it is.
+struct listener {
+	struct rds_id_service *service;
+	struct rds_acceptor *acceptor;
+	enum rds_door door;
+	rds_sha1_fn sha1;  // of WebSocket doors
+	bool proxy_header; // comes first, where a proxy is at the other end
+};
 
 struct rds_id_service {
 	struct rds_loop *loop;
@@ -31,6 +38,12 @@ struct rds_id_service {
 	struct rds_lines *console; // on the NAT port; NULL: there is none
 	struct rds_shares shares;  // of connections, among the addresses they come from
 };
+
+// id_service.c: an rds_accept_fn; ctx is the listener.
+void id_service_accept(void *ctx, int fd, const struct rds_addr *remote);
+
+// id_service_doors.c
+void id_service_close_doors(struct rds_id_service *service);
 
 // id_service_store.c: sets those of the rules' callbacks that go to the disk.
 void id_service_store_hooks(struct rds_host *host);

@@ -21,10 +21,13 @@ struct rds_bind {
 struct rds_binds {
 	struct rds_bind *items;
 	size_t n;
+	bool named;           // some are interfaces
+	const char **awaited; // interfaces without an address so far
+	size_t n_awaited;
 };
 
 // Each item an address or an interface's name, which stands for its addresses (link-local ones
-// left out: no client is told them); none at all: everywhere. -RDS_ENOENT for what is neither; the
+// left out: no client is told them); none at all: everywhere. Borrows the names; -RDS_ESYS; the
 // list is freed with rds_binds_free.
 int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struct rds_error *err)
         __attribute__((warn_unused_result));

@@ -12,17 +12,22 @@
 
 static void bind_add(struct rds_binds *binds, const struct rds_bind *bind)
 {
-	for (size_t i = 0; i < binds->n; i++)
-		if (rds_ip_equal(&binds->items[i].ip, &bind->ip))
-			return;
+	for (size_t i = 0; i < binds->n; i++) {
+		struct rds_bind *same = &binds->items[i];
+		if (!rds_ip_equal(&same->ip, &bind->ip))
+			continue;
+		// An address that is named itself stays, whatever becomes of the interface.
+		same->of_interface = same->of_interface && bind->of_interface;
+		return;
+	}
 	binds->items = rds_realloc(binds->items, binds->n + 1, sizeof *binds->items);
 	binds->items[binds->n++] = *bind;
 }
 
-// Adds the addresses of an interface; how many.
+// Adds the addresses of an interface; how many it has.
 static size_t add_interface(const struct ifaddrs *all, const char *name, struct rds_binds *out)
 {
-	size_t before = out->n;
+	size_t found = 0;
 	for (const struct ifaddrs *at = all; at != NULL; at = at->ifa_next) {
 		if (at->ifa_addr == NULL || strcmp(at->ifa_name, name) != 0 ||
 		    (at->ifa_addr->sa_family != AF_INET && at->ifa_addr->sa_family != AF_INET6))
@@ -37,25 +42,24 @@ static size_t add_interface(const struct ifaddrs *all, const char *name, struct 
 			continue;
 		struct rds_bind at_ip = {.ip = addr.ip, .of_interface = true};
 		bind_add(out, &at_ip);
+		found++;
 	}
-	return out->n - before;
+	return found;
 }
 
-static int add_item(const struct ifaddrs *all, const char *item, struct rds_binds *out,
-                    struct rds_error *err)
+static void add_item(const struct ifaddrs *all, const char *item, struct rds_binds *out)
 {
 	struct rds_bind at = {0};
 	if (rds_ip_parse(item, &at.ip) == 0) {
 		at.any = rds_ip_is_any(&at.ip);
 		bind_add(out, &at);
-		return 0;
+		return;
 	}
+	out->named = true;
 	if (add_interface(all, item, out) > 0)
-		return 0;
-	return rds_fail(err, RDS_ENOENT,
-	                "bind: \"%s\" is neither an address nor an interface that has one; "
-	                "`ip -brief address` lists both",
-	                item);
+		return;
+	out->awaited = rds_realloc(out->awaited, out->n_awaited + 1, sizeof *out->awaited);
+	out->awaited[out->n_awaited++] = item;
 }
 
 static bool covers(const struct rds_bind *wide, const struct rds_bind *narrow)
@@ -91,18 +95,16 @@ int rds_binds_resolve(char *const *items, size_t n, struct rds_binds *out, struc
 	if (getifaddrs(&all) != 0)
 		return rds_fail(err, RDS_ESYS, "bind: can't list the interfaces: %s",
 		                strerror(errno));
-	int rc = 0;
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = add_item(all, items[i], out, err);
+	for (size_t i = 0; i < n; i++)
+		add_item(all, items[i], out);
 	freeifaddrs(all);
-	if (rc != 0)
-		rds_binds_free(out);
 	drop_covered(out);
-	return rc;
+	return 0;
 }
 
 void rds_binds_free(struct rds_binds *binds)
 {
 	free(binds->items);
+	free(binds->awaited);
 	*binds = (struct rds_binds){0};
 }

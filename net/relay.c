@@ -167,6 +167,10 @@ void rds_relay_free(struct rds_relay *relay)
 
 static void add_door(struct rds_relay *relay, int fd, bool websocket)
 {
+	if (relay->status.draining) {
+		(void)close(fd);
+		return;
+	}
 	struct relay_door *door = rds_calloc(1, sizeof *door);
 	struct rds_addr local = {0};
 	(void)rds_local_addr(fd, &local);
@@ -187,6 +191,20 @@ void rds_relay_add_tcp(struct rds_relay *relay, int fd)
 void rds_relay_add_websocket(struct rds_relay *relay, int fd)
 {
 	add_door(relay, fd, true);
+}
+
+void rds_relay_remove(struct rds_relay *relay, int fd)
+{
+	rds_udp_remove(relay->udp, fd);
+	for (size_t i = 0; i < relay->n_doors; i++) {
+		struct relay_door *door = relay->doors[i];
+		if (rds_acceptor_fd(door->acceptor) != fd)
+			continue;
+		relay->doors[i] = relay->doors[--relay->n_doors];
+		rds_acceptor_free(door->acceptor);
+		free(door);
+		return;
+	}
 }
 
 void rds_relay_set_console(struct rds_relay *relay, struct rds_lines *console)

@@ -46,6 +46,9 @@ void rds_relay_add_tcp(struct rds_relay *relay, int fd);
 void rds_relay_add_websocket(struct rds_relay *relay, int fd);
 void rds_relay_add_udp(struct rds_relay *relay, int fd);
 
+// Closes one of them, which no connection notices; another one's fd is left alone.
+void rds_relay_remove(struct rds_relay *relay, int fd);
+
 // As rds_id_service_set_console, at the TCP port.
 void rds_relay_set_console(struct rds_relay *relay, struct rds_lines *console);
 

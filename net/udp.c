@@ -15,7 +15,9 @@
 
 struct udp_socket {
 	struct rds_udp *udp;
-	int fd;
+	int fd;           // -1: closed
+	struct rds_ip ip; // what it is, or was, bound to
+	uint16_t own;     // the handle of that address; 0: there was no room for one
 	bool six;
 	bool wildcard; // bound to all addresses: datagrams carry which one they came to
 	struct event *event;
@@ -92,8 +94,9 @@ static uint16_t local_handle(struct rds_udp *udp, const struct local *wanted)
 		udp->last_local = found->number - 1U;
 		return found->number;
 	}
-	if (udp->n_locals >= RDS_LOCAL_ADDRS)
-		return (uint16_t)(wanted->socket + 1);
+	bool is_own = rds_ip_is_none(&wanted->ip);
+	if (udp->n_locals >= (is_own ? RDS_LOCAL_ADDRS : RDS_LOCAL_ADDRS - RDS_LOCAL_SOCKETS))
+		return is_own ? 0 : udp->sockets[wanted->socket]->own;
 	struct local *local = &udp->locals[udp->n_locals++];
 	*local = *wanted;
 	local->number = (uint16_t)udp->n_locals;
@@ -112,6 +115,8 @@ static void flush(struct rds_udp *udp)
 {
 	size_t sent = 0;
 	const struct udp_socket *out = udp->sockets[udp->out_socket];
+	for (; out->fd < 0 && sent < udp->n_out; sent++)
+		dropped(udp, RDS_WHY_SEND_FAILED);
 	while (sent < udp->n_out) {
 		int n = sendmmsg(out->fd, udp->out.headers + sent, (unsigned)(udp->n_out - sent),
 		                 0);
@@ -174,8 +179,8 @@ void rds_udp_send(struct rds_udp *udp, const struct rds_path *to, struct rds_vie
 	const struct local *local = &any;
 	if (to->local > 0 && to->local <= udp->n_locals)
 		local = &udp->locals[to->local - 1];
-	if (payload.len > RDS_DATAGRAM_MAX_BYTES) {
-		dropped(udp, RDS_WHY_TOO_LONG);
+	if (payload.len > RDS_DATAGRAM_MAX_BYTES || udp->n_sockets == 0) {
+		dropped(udp, udp->n_sockets == 0 ? RDS_WHY_SEND_FAILED : RDS_WHY_TOO_LONG);
 		return;
 	}
 	if (udp->n_out == RDS_UDP_BATCH || (udp->n_out > 0 && udp->out_socket != local->socket))
@@ -289,6 +294,15 @@ struct rds_udp *rds_udp_new(struct rds_loop *loop, const struct rds_udp_callback
 	return udp;
 }
 
+static void socket_close(struct udp_socket *in)
+{
+	if (in->fd < 0)
+		return;
+	event_free(in->event);
+	(void)close(in->fd);
+	in->fd = -1;
+}
+
 void rds_udp_free(struct rds_udp *udp)
 {
 	if (udp == NULL)
@@ -296,8 +310,7 @@ void rds_udp_free(struct rds_udp *udp)
 	if (udp->n_out > 0)
 		flush(udp);
 	for (size_t i = 0; i < udp->n_sockets; i++) {
-		event_free(udp->sockets[i]->event);
-		(void)close(udp->sockets[i]->fd);
+		socket_close(udp->sockets[i]);
 		free(udp->sockets[i]);
 	}
 	event_free(udp->flush);
@@ -316,17 +329,47 @@ static void ask_for_local_addr(const struct udp_socket *in)
 		(void)setsockopt(in->fd, IPPROTO_IP, IP_PKTINFO, &yes, sizeof yes);
 }
 
+// A place among the sockets: that of a closed one, so that they don't grow without end while
+// addresses change. The same address gets its old place, and old paths lead there again.
+static size_t find_place(const struct rds_udp *udp, const struct udp_socket *in)
+{
+	size_t place = udp->n_sockets;
+	for (size_t i = 0; i < udp->n_sockets; i++) {
+		const struct udp_socket *old = udp->sockets[i];
+		if (old->fd < 0 && rds_ip_equal(&old->ip, &in->ip))
+			return i;
+		if (old->fd < 0 && old->six == in->six && !old->wildcard)
+			place = i;
+	}
+	return place;
+}
+
+static void put(struct rds_udp *udp, struct udp_socket *in)
+{
+	size_t place = find_place(udp, in);
+	if (place < udp->n_sockets) {
+		free(udp->sockets[place]);
+	} else {
+		udp->sockets = rds_realloc(udp->sockets, place + 1, sizeof(struct udp_socket *));
+		udp->n_sockets = place + 1;
+	}
+	udp->sockets[place] = in;
+	struct local own = {.socket = (uint16_t)place};
+	in->own = local_handle(udp, &own);
+}
+
 void rds_udp_add(struct rds_udp *udp, int fd, int receive_bytes)
 {
 	int family = AF_INET;
 	socklen_t len = sizeof family;
-	struct rds_addr local;
+	struct rds_addr local = {0};
 	struct udp_socket *in = rds_calloc(1, sizeof *in);
 	in->udp = udp;
 	in->fd = fd;
 	(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
 	in->six = family == AF_INET6;
 	in->wildcard = rds_local_addr(fd, &local) == 0 && rds_ip_is_any(&local.ip);
+	in->ip = local.ip;
 	if (in->wildcard)
 		ask_for_local_addr(in);
 	if (receive_bytes > 0)
@@ -335,9 +378,14 @@ void rds_udp_add(struct rds_udp *udp, int fd, int receive_bytes)
 	if (in->event == NULL)
 		abort();
 	(void)event_add(in->event, NULL);
-	udp->sockets = rds_realloc(udp->sockets, udp->n_sockets + 1, sizeof(struct udp_socket *));
-	udp->sockets[udp->n_sockets] = in;
-	// The handle number of the socket's own address is its index + 1: sockets come first.
-	struct local own = {.socket = (uint16_t)udp->n_sockets++};
-	(void)local_handle(udp, &own);
+	put(udp, in);
+}
+
+void rds_udp_remove(struct rds_udp *udp, int fd)
+{
+	if (udp->n_out > 0)
+		flush(udp);
+	for (size_t i = 0; i < udp->n_sockets; i++)
+		if (udp->sockets[i]->fd == fd)
+			socket_close(udp->sockets[i]);
 }

@@ -29,6 +29,10 @@ void rds_udp_free(struct rds_udp *udp);
 // Adds a bound socket; takes fd. receive_bytes: its buffer, 0 for the system's default.
 void rds_udp_add(struct rds_udp *udp, int fd, int receive_bytes);
 
+// Closes a socket that was added; another one's fd is left alone. What is sent to paths that came
+// in there is dropped, until a socket with its address is added again.
+void rds_udp_remove(struct rds_udp *udp, int fd);
+
 // Queues one datagram; it goes out before the loop waits again.
 void rds_udp_send(struct rds_udp *udp, const struct rds_path *to, struct rds_view payload);
 

@@ -1,12 +1,13 @@
-"""Starts a role with sockets that are open already, as a service manager does."""
+"""What a service manager does: it starts a role with sockets that are open already, and hears how it is."""
 
 from __future__ import annotations
 
 import socket
 import sys
+import time
 from typing import Sequence
 
-from clihelp import Place, Role
+from clihelp import WAIT_S, Place, Role
 from conftest import Lab
 
 HAND_OVER = """
@@ -69,3 +70,54 @@ def handed(
     server = HandedRole(role, lab.directory(), *args, env=env, **place.for_role())
     lab.servers.append(server)
     return server.hand_over(sockets, shift)
+
+
+class Manager:
+    """The service manager's end: what it was told, in order."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind("\0" + address[1:] if address[0] == "@" else address)
+        self.sock.settimeout(WAIT_S)
+        self.heard: list[str] = []
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": self.address}
+
+    def next(self) -> str:
+        self.heard.append(self.sock.recv(4096).decode())
+        return self.heard[-1]
+
+    def until(self, *parts: str) -> str:
+        """The next message that holds all of these."""
+        while True:
+            text = self.next()
+            if all(part in text for part in parts):
+                return text
+
+    def hears(self, part: str, seconds: float) -> bool:
+        """Is there such a message in that time?"""
+        end = time.monotonic() + seconds
+        self.sock.settimeout(0.05)
+        try:
+            while time.monotonic() < end:
+                try:
+                    if part in self.next():
+                        return True
+                except TimeoutError:
+                    pass
+        finally:
+            self.sock.settimeout(WAIT_S)
+        return False
+
+    def rest(self) -> list[str]:
+        """What else there is, once the other side has ended."""
+        self.sock.setblocking(False)
+        messages = []
+        try:
+            while True:
+                messages.append(self.next())
+        except BlockingIOError:
+            return messages

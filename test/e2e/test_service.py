@@ -14,7 +14,7 @@ import pytest
 
 from clihelp import WAIT_S, can_connect, free_place
 from conftest import Lab
-from handover import handed, tcp, udp
+from handover import Manager, handed, tcp, udp
 from polling import wait_until
 from rdclient import Target, fresh_uuid
 from rdconnect import WsConnection
@@ -23,57 +23,6 @@ from relaysides import WsSide, assert_talk
 
 WATCHDOG_MS = 600
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-
-
-class Manager:
-    """The service manager's end: what it was told, in order."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.bind("\0" + address[1:] if address[0] == "@" else address)
-        self.sock.settimeout(WAIT_S)
-        self.heard: list[str] = []
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {"NOTIFY_SOCKET": self.address}
-
-    def next(self) -> str:
-        self.heard.append(self.sock.recv(4096).decode())
-        return self.heard[-1]
-
-    def until(self, *parts: str) -> str:
-        """The next message that holds all of these."""
-        while True:
-            text = self.next()
-            if all(part in text for part in parts):
-                return text
-
-    def hears(self, part: str, seconds: float) -> bool:
-        """Is there such a message in that time?"""
-        end = time.monotonic() + seconds
-        self.sock.settimeout(0.05)
-        try:
-            while time.monotonic() < end:
-                try:
-                    if part in self.next():
-                        return True
-                except TimeoutError:
-                    pass
-        finally:
-            self.sock.settimeout(WAIT_S)
-        return False
-
-    def rest(self) -> list[str]:
-        """What else there is, once the other side has ended."""
-        self.sock.setblocking(False)
-        messages = []
-        try:
-            while True:
-                messages.append(self.next())
-        except BlockingIOError:
-            return messages
 
 
 @pytest.fixture(params=["path", "abstract"])
