@@ -71,6 +71,7 @@ static void add_id_status(cJSON *json, const struct role *role)
 	rds_json_number(json, "relays_alive", rds_rotation_count(relays, RDS_RELAY_ALIVE));
 	rds_json_number(json, "relays_dead", rds_rotation_count(relays, RDS_RELAY_DEAD));
 	rds_json_number(json, "notes_pending", status.rules.notes_pending);
+	rds_json_number(json, "check_ids", status.rules.check_ids);
 	add_counters(json, &status.counters);
 }
 

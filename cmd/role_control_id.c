@@ -292,12 +292,8 @@ static int back_up_into(const struct role *role, const struct rds_datadir *to,
 	static const struct {
 		const char *name;
 		mode_t mode;
-	} files[] = {{RDS_SECRET_FILE, 0600},
-	             {RDS_PUBLIC_FILE, 0644},
-	             {RDS_KEYRING_FILE, 0600},
-	             {RDS_BLOCK_FILE, 0644},
-	             {RDS_SLOW_FILE, 0644},
-	             {"server.conf", 0644}};
+	} files[] = {{RDS_SECRET_FILE, 0600}, {RDS_PUBLIC_FILE, 0644}, {RDS_KEYRING_FILE, 0600},
+	             {RDS_BLOCK_FILE, 0644},  {RDS_SLOW_FILE, 0644},   {"server.conf", 0644}};
 	int rc = rds_datadir_begin(role->dir, false, err); // or they may not fit each other
 	if (rc != 0)
 		return rc;
@@ -357,12 +353,20 @@ static cJSON *backup(struct role *role, const char *words)
 }
 
 static const struct role_command commands[] = {
-        {"peers", peers, false},     {"peer", peer, true},
-        {"approve", approve, true},  {"ban", ban, true},
-        {"unban", approve, true},    {"forget", forget, true},
-        {"blocked", blocked, false}, {"always-use-relay", always_use_relay, false},
-        {"relays", relays, false},   {"recent", recent, false},
-        {"backup", backup, true},    {"reload", reload, false},
+        {"peers", peers, false},
+        {"peer", peer, true},
+        {"approve", approve, true},
+        {"ban", ban, true},
+        {"unban", approve, true},
+        {"forget", forget, true},
+        {"blocked", blocked, false},
+        {"always-use-relay", always_use_relay, false},
+        {"relays", relays, false},
+        {"recent", recent, false},
+        {"backup", backup, true},
+        {"reload", reload, false},
+        {"check-reserve", role_check_reserve, true},
+        {"check-release", role_check_release, true},
 };
 
 cJSON *role_control_id(struct role *role, const char *command, const char *words)

@@ -251,6 +251,10 @@ const char *role_time(const struct role *role, uint64_t ms, char out[RDS_TIME_TE
 struct cJSON;
 struct cJSON *role_control_id(struct role *role, const char *command, const char *words);
 
+// role_control_check.c: commands of rdsrv check.
+struct cJSON *role_check_reserve(struct role *role, const char *words);
+struct cJSON *role_check_release(struct role *role, const char *words);
+
 // role_control_relay.c: the same of the relay.
 struct cJSON *role_control_relay(struct role *role, const char *command, const char *words);
 

@@ -43,6 +43,13 @@
 // 100,000 secured clients at as many addresses some two thirds keep a place; the others retry.
 #define RDS_KEY_CHOICES 262144
 
+// Ids that `rdsrv check` has reserved, how long one may be and lives, and how many one check takes:
+// it plays a dozen clients in a few seconds, and some checks may run at once.
+#define RDS_CHECK_IDS          64
+#define RDS_CHECK_IDS_AT_ONCE  16
+#define RDS_CHECK_ID_MAX_BYTES 32
+#define RDS_CHECK_MS           60000
+
 // Connections that wait for another client's answer: some 200 bytes each.
 #define RDS_WAITS        20000
 #define RDS_WAITS_PER_IP 1000

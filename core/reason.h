@@ -60,6 +60,7 @@
 	X(NOT_ISSUED, "not-issued", "a session that the ID server has not passed on")          \
 	X(BLOCKED, "blocked", "an address on blocklist.txt")                                   \
 	X(KICKED, "kicked", "the administrator has ended it")                                  \
+	X(CHECK_OVER, "check-over", "the id was one of `rdsrv check`, and is released")        \
 	X(DRAINING, "draining", "the relay takes no new sessions: it is about to stop")
 
 enum rds_reason {

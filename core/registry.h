@@ -39,6 +39,7 @@ struct rds_peer {
 	bool renaming : 1; // its id, or the change to it, is on its way to the disk
 	bool proven : 1;   // path was confirmed by a RegisterPk with the right uuid
 	bool noted : 1;    // seen_day or version has to go to the disk
+	bool check : 1;    // of `rdsrv check`: counts as on file, but nothing goes to the disk
 	uint8_t bytes[];   // id, uuid, pk
 };
 

@@ -99,6 +99,7 @@ void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
                             const struct rds_source *from, struct rds_view payload)
 {
 	assert(now_ms > 0);
+	rds_rendezvous_expire_checks(rules, now_ms);
 	struct rds_incoming in = {.now_ms = now_ms, .from = from, .payload = payload};
 	if (payload.len == 0 && from->door != RDS_DOOR_UDP) {
 		rendezvous_heartbeat(rules, now_ms, from->conn); // section 2
@@ -178,12 +179,16 @@ static const char *const door_names[] = {"udp", "tcp", "tcp", "websocket"};
 void rendezvous_refuse(struct rds_rendezvous *rules, const struct rds_incoming *in,
                        enum rds_reason why, struct rds_view id)
 {
-	rules->counters.n[why]++;
-	uint64_t held_back;
-	if (!rds_log_wants(RDS_LOG_INFO) ||
-	    !rds_log_limit_pass(&rules->refusals, in->now_ms, &held_back))
+	// What a check provokes is no trouble of anybody's.
+	bool check = rendezvous_is_check(rules, id);
+	enum rds_log_level level = check ? RDS_LOG_DEBUG : RDS_LOG_INFO;
+	uint64_t held_back = 0;
+	if (!check)
+		rules->counters.n[why]++;
+	if (!rds_log_wants(level) ||
+	    (!check && !rds_log_limit_pass(&rules->refusals, in->now_ms, &held_back)))
 		return;
-	rds_log(RDS_LOG_INFO, "refused", rds_field_reason(why),
+	rds_log(level, "refused", rds_field_reason(why),
 	        rds_field_text("meaning", rds_reason_text(why)), rds_field_bytes("id", id),
 	        rds_field_addr("from", &in->from->path.remote),
 	        rds_field_text("by", door_names[in->from->door]),
@@ -228,7 +233,8 @@ struct rds_peer *rendezvous_find(const struct rds_rendezvous *rules, struct rds_
 struct rds_rendezvous_status rds_rendezvous_status(const struct rds_rendezvous *rules)
 {
 	return (struct rds_rendezvous_status){
-	        .peers = rds_registry_count(&rules->peers),
+	        .peers = rds_registry_count(&rules->peers) - rules->n_check_peers,
+	        .check_ids = rules->checks.n,
 	        .waits = rules->waits.by_conn.used,
 	        .stores_pending = rules->stores.used,
 	        .notes_pending = rules->n_noted,
@@ -242,7 +248,7 @@ size_t rds_rendezvous_online(const struct rds_rendezvous *rules, uint64_t now_ms
 	size_t at = 0;
 	for (const struct rds_peer *peer;
 	     (peer = rds_table_next(&rules->peers.by_id, &at)) != NULL;)
-		online += rendezvous_is_online(peer, now_ms);
+		online += !peer->check && rendezvous_is_online(peer, now_ms);
 	return online;
 }
 

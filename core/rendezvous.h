@@ -96,6 +96,9 @@ void rds_rendezvous_set_day(struct rds_rendezvous *rules, uint16_t day);
 // Hands some of what is to be remembered to the disk: call once a second.
 void rds_rendezvous_write_notes(struct rds_rendezvous *rules);
 
+// Takes away what `rdsrv check` had reserved and not released in time: call once a second.
+void rds_rendezvous_expire_checks(struct rds_rendezvous *rules, uint64_t now_ms);
+
 // One payload has come. now_ms: a clock that never goes back; starts above 0.
 void rds_rendezvous_message(struct rds_rendezvous *rules, uint64_t now_ms,
                             const struct rds_source *from, struct rds_view payload);
@@ -114,6 +117,7 @@ void rds_rendezvous_stored(struct rds_rendezvous *rules, uint64_t now_ms, uint64
 
 struct rds_rendezvous_status {
 	size_t peers;          // on file
+	size_t check_ids;      // reserved for `rdsrv check`, and in none of the other numbers
 	size_t waits;          // connections waiting for an answer
 	size_t stores_pending; // registrations on their way to the disk
 	size_t notes_pending;  // peers of whom something new is to be remembered

@@ -24,7 +24,7 @@ void rds_rendezvous_peers(const struct rds_rendezvous *rules, uint64_t now_ms, r
 	size_t at = 0;
 	for (const struct rds_peer *peer; (peer = rds_registry_next(&rules->peers, &at)) != NULL;) {
 		struct rds_peer_info info = info_of(rules, peer, now_ms);
-		if (peer->on_file)
+		if (peer->on_file && !peer->check)
 			fn(ctx, &info);
 	}
 }
@@ -33,9 +33,10 @@ bool rds_rendezvous_peer(const struct rds_rendezvous *rules, uint64_t now_ms, st
                          struct rds_peer_info *out)
 {
 	const struct rds_peer *peer = rendezvous_find(rules, id);
-	if (peer != NULL)
-		*out = info_of(rules, peer, now_ms);
-	return peer != NULL;
+	if (peer == NULL || peer->check)
+		return false;
+	*out = info_of(rules, peer, now_ms);
+	return true;
 }
 
 // Whoever is registered under a name that it may not have any more is offline at once.
@@ -52,7 +53,7 @@ static int find_settled(const struct rds_rendezvous *rules, struct rds_view id,
                         struct rds_peer **out)
 {
 	*out = rendezvous_find(rules, id);
-	if (*out == NULL)
+	if (*out == NULL || (*out)->check)
 		return -RDS_ENOENT;
 	return (*out)->stores_pending > 0 || (*out)->renaming ? -RDS_EBUSY : 0;
 }

@@ -22,6 +22,15 @@ struct rds_peer_info {
 
 typedef void (*rds_peer_info_fn)(void *ctx, const struct rds_peer_info *info);
 
+// Reserves an id (see core/checks.h) for `rdsrv check`: for RDS_CHECK_MS it can be registered and
+// reached by the rules of all ids, but in memory only, whatever limits and enrolment say.
+// -RDS_EINVAL; -RDS_EEXIST if somebody has it, or had it reserved; -RDS_EFULL.
+int rds_rendezvous_reserve(struct rds_rendezvous *rules, uint64_t now_ms, struct rds_view id)
+        __attribute__((warn_unused_result));
+
+// Ends that at once, with whoever is registered under it. false: it isn't reserved.
+bool rds_rendezvous_release(struct rds_rendezvous *rules, struct rds_view id);
+
 // All peers on file, in no order.
 void rds_rendezvous_peers(const struct rds_rendezvous *rules, uint64_t now_ms, rds_peer_info_fn fn,
                           void *ctx);

@@ -55,6 +55,9 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 	struct rds_view uuid = rds_get(request->uuid);
 	struct rds_peer *taken = rds_registry_find(&rules->peers, new_id);
 	struct rds_peer *old = rendezvous_find(rules, rds_get(request->old_id));
+	*done = false;
+	if (rendezvous_is_check(rules, new_id))
+		return RDS_WHY_ID_TAKEN;
 	*done = taken != NULL && taken->on_file && has_uuid(taken, uuid);
 	if (*done)
 		return RDS_WHY_NONE; // asked again for what it has
@@ -62,7 +65,7 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 	                                                &in->from->path.remote.ip, new_id);
 	if (why != RDS_WHY_NONE)
 		return why;
-	if (!has_uuid(old, uuid))
+	if (!has_uuid(old, uuid) || old->check) // which has no row to be renamed
 		return RDS_WHY_UUID_MISMATCH;
 	if (old->state != RDS_PEER_APPROVED)
 		return rendezvous_state_reason(old->state);

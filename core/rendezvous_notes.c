@@ -19,7 +19,7 @@ void rds_rendezvous_set_day(struct rds_rendezvous *rules, uint16_t day)
 void rendezvous_seen(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms)
 {
 	peer->seen_ms = now_ms & RDS_48_BITS;
-	if (peer->seen_day == rules->day || rules->day == 0)
+	if (peer->seen_day == rules->day || rules->day == 0 || peer->check)
 		return;
 	peer->seen_day = rules->day;
 	set_noted(rules, peer, true);
@@ -29,7 +29,7 @@ void rendezvous_note_version(struct rds_rendezvous *rules, struct rds_view id,
                              struct rds_view version)
 {
 	struct rds_peer *peer = rendezvous_find(rules, id);
-	if (peer == NULL ||
+	if (peer == NULL || peer->check ||
 	    rds_view_equal(rds_versions_text(&rules->versions, peer->version), version))
 		return;
 	uint16_t number = rds_versions_take(&rules->versions, version);

@@ -3,6 +3,7 @@
 #ifndef RDS_CORE_RENDEZVOUS_PRIVATE_H
 #define RDS_CORE_RENDEZVOUS_PRIVATE_H
 
+#include "core/checks.h"
 #include "core/ledger.h"
 #include "core/log.h"
 #include "core/message.h"
@@ -25,6 +26,8 @@ struct rds_rendezvous {
 	uint16_t day;                   // today; 0: not known
 	size_t n_noted;                 // peers with something to be written
 	size_t notes_at;                // where in the registry the search for them goes on
+	struct rds_checks checks;       // ids that are reserved
+	size_t n_check_peers;           // and registered
 	struct rds_ledger *ledger;
 	struct rds_refused refused[RDS_REFUSED];
 	size_t n_refused;
@@ -123,6 +126,19 @@ void rendezvous_unregister(struct rds_rendezvous *rules, struct rds_peer *peer);
 void rendezvous_unregister_conn(struct rds_rendezvous *rules, uint64_t conn);
 // A heartbeat has come back on conn.
 void rendezvous_heartbeat(struct rds_rendezvous *rules, uint64_t now_ms, uint64_t conn);
+
+// From now on peer is reached where the message came from, and nowhere else.
+void rendezvous_register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
+                              const struct rds_source *from, uint64_t now_ms);
+// Replaces its public key. The peer may move: use the pointer that comes back.
+struct rds_peer *rendezvous_set_pk(struct rds_rendezvous *rules, struct rds_peer *peer,
+                                   struct rds_view pk);
+
+// rendezvous_checks.c.
+// Whether id is reserved for `rdsrv check`.
+bool rendezvous_is_check(const struct rds_rendezvous *rules, struct rds_view id);
+// RegisterPk for such an id.
+void rendezvous_register_check(struct rds_rendezvous *rules, const struct rds_incoming *in);
 
 // rendezvous_change_id.c: section 5.
 void rendezvous_change_id(struct rds_rendezvous *rules, const struct rds_incoming *in);

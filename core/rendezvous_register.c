@@ -42,10 +42,9 @@ void rendezvous_heartbeat(struct rds_rendezvous *rules, uint64_t now_ms, uint64_
 		rendezvous_seen(rules, peer, now_ms);
 }
 
-// From now on peer is reached where the message came from, and nowhere else (section 5 points 3
-// and 5); a connection stands for one id.
-static void register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
-                          const struct rds_source *from, uint64_t now_ms)
+// Section 5 points 3 and 5; a connection stands for one id.
+void rendezvous_register_here(struct rds_rendezvous *rules, struct rds_peer *peer,
+                              const struct rds_source *from, uint64_t now_ms)
 {
 	uint64_t before = peer->conn;
 	if (from->conn != 0 && !rules->host.keep_conn(rules->host.ctx, from->conn))
@@ -88,7 +87,8 @@ void rendezvous_register_peer(struct rds_rendezvous *rules, const struct rds_inc
 	}
 	answer.which_member = rds_RendezvousMessage_register_peer_response_tag;
 	response->request_pk = !known || (prove && !peer->proven);
-	if (known || rendezvous_may_answer(rules, in))
+	if (known || rendezvous_is_check(rules, rds_get(request->id)) ||
+	    rendezvous_may_answer(rules, in))
 		rendezvous_reply(rules, in->from, &answer);
 	if (prove && peer->proven)
 		rendezvous_config_update(rules, in);
@@ -199,7 +199,8 @@ static enum rds_reason judge(struct rds_rendezvous *rules, const struct rds_inco
 static enum rds_reason store(struct rds_rendezvous *rules, const struct rds_incoming *in,
                              const struct registration *reg)
 {
-	if (reg->peer == NULL && rds_registry_count(&rules->peers) >= RDS_PEERS)
+	if (reg->peer == NULL &&
+	    rds_registry_count(&rules->peers) - rules->n_check_peers >= RDS_PEERS)
 		return RDS_WHY_PEERS_FULL;
 	struct rds_pending *pending = rendezvous_pending_new(rules, in->from, reg->id, reg->pk);
 	if (pending == NULL)
@@ -241,12 +242,16 @@ void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incom
 		rendezvous_refuse(rules, in, RDS_WHY_REGISTER_INCOMPLETE, reg.id);
 		return;
 	}
+	if (rendezvous_is_check(rules, reg.id)) {
+		rendezvous_register_check(rules, in);
+		return;
+	}
 	if (!rendezvous_may_answer(rules, in))
 		return;
 	enum rds_reason why = judge(rules, in, &reg);
 	if (why == RDS_WHY_NONE && reg.confirms && reg.peer->stores_pending == 0 &&
 	    rds_ip_equal(&reg.peer->ip_on_file, &in->from->path.remote.ip)) {
-		register_here(rules, reg.peer, in->from, in->now_ms);
+		rendezvous_register_here(rules, reg.peer, in->from, in->now_ms);
 		rendezvous_answer_register_pk(rules, in->from, RDS_WHY_NONE);
 		return;
 	}
@@ -260,8 +265,8 @@ void rendezvous_register_pk(struct rds_rendezvous *rules, const struct rds_incom
 }
 
 // A longer or shorter key moves the peer in memory: the table of connections follows.
-static struct rds_peer *set_pk(struct rds_rendezvous *rules, struct rds_peer *peer,
-                               struct rds_view pk)
+struct rds_peer *rendezvous_set_pk(struct rds_rendezvous *rules, struct rds_peer *peer,
+                                   struct rds_view pk)
 {
 	if (peer->conn != 0)
 		rds_table_remove(&rules->peers_by_conn, hash_conn(rules, peer->conn), peer);
@@ -291,12 +296,12 @@ static void log_registered(struct rds_rendezvous *rules, const struct rds_peer *
 static enum rds_reason apply(struct rds_rendezvous *rules, struct rds_peer *peer, uint64_t now_ms,
                              const struct rds_pending *pending)
 {
-	peer = set_pk(rules, peer, rendezvous_pending_second(pending));
+	peer = rendezvous_set_pk(rules, peer, rendezvous_pending_second(pending));
 	bool is_new = !peer->on_file;
 	peer->ip_on_file = pending->from.path.remote.ip;
 	peer->on_file = true;
 	if (peer->state == RDS_PEER_APPROVED)
-		register_here(rules, peer, &pending->from, now_ms);
+		rendezvous_register_here(rules, peer, &pending->from, now_ms);
 	log_registered(rules, peer, &pending->from.path.remote, is_new, now_ms);
 	return rendezvous_state_reason(peer->state);
 }

@@ -48,7 +48,8 @@ void id_service_close_doors(struct rds_id_service *service);
 // id_service_store.c: sets those of the rules' callbacks that go to the disk.
 void id_service_store_hooks(struct rds_host *host);
 
-// Tells the rules what day it is and lets them write their notes; ctx is the service.
+// Tells the rules what day it is, lets them write their notes and forget what is over; ctx is the
+// service.
 void id_service_tick(void *ctx);
 
 // Hands the rules what the store says has ended; ctx is the service.

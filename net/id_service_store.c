@@ -48,6 +48,7 @@ void id_service_tick(void *ctx)
 	struct rds_id_service *service = ctx;
 	rds_rendezvous_set_day(service->rules, (uint16_t)(time(NULL) / (24 * 60 * 60)));
 	rds_rendezvous_write_notes(service->rules);
+	rds_rendezvous_expire_checks(service->rules, rds_loop_now_ms(service->loop));
 }
 
 void id_service_stored(void *ctx)
