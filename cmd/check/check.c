@@ -63,6 +63,16 @@ static bool is_wanted(const struct check *check, const struct script *script)
 	return wanted;
 }
 
+// Whether a client is played: a health check needs no ids.
+static bool plays_clients(const struct check *check)
+{
+	static const struct script all = {
+	        NULL, CHECK_ANYWHERE,
+	        "udp.register,online,punch,punch.key,relay.name,tcp.register,ws.register,nat,"
+	        "relay.tcp,relay.ws,relay.mixed,relay.key"};
+	return is_wanted(check, &all);
+}
+
 struct running {
 	struct check *check;
 	const struct script *script;
@@ -217,7 +227,7 @@ static int find_site(struct check *check, struct rds_act *act)
 	if (elsewhere) {
 		int rc = check_site_elsewhere(&check->site, values[HOST], values[KEY], values[CONF],
 		                              &err);
-		if (rc == 0)
+		if (rc == 0 && plays_clients(check))
 			check_site_reserve(&check->site, CONTROL_MS);
 		return rc == 0 ? RDS_EXIT_OK : wrong_use("%s", err.text);
 	}
@@ -228,7 +238,8 @@ static int find_site(struct check *check, struct rds_act *act)
 		if (check_conf_read(values[CONF], &check->site.given, &err) != 0)
 			return wrong_use("%s", err.text);
 	}
-	check_site_reserve(&check->site, CONTROL_MS);
+	if (plays_clients(check))
+		check_site_reserve(&check->site, CONTROL_MS);
 	return RDS_EXIT_OK;
 }
 

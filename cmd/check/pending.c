@@ -9,9 +9,6 @@
 	}
 PENDING(check_files)
 PENDING(check_keys)
-PENDING(check_service)
-PENDING(check_limits)
-PENDING(check_listen)
 PENDING(check_firewall)
 PENDING(check_docker)
 PENDING(check_tailscale)
