@@ -5,9 +5,12 @@
 #include "core/alloc.h"
 
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define TOOL_MS 1500
 
@@ -39,22 +42,40 @@ static uint64_t need_of(const struct check_site *site, const struct local_role r
 	return need;
 }
 
+// Whether we may raise the limit of a process that runs.
+static bool may_raise(void)
+{
+	char text[4096];
+	const char *line = NULL;
+	if (check_read_file("/proc/self/status", text, sizeof text) <= 0)
+		return false;
+	line = strstr(text, "\nCapEff:");
+	return line != NULL && (strtoull(line + 8, NULL, 16) >> CAP_SYS_RESOURCE & 1) != 0;
+}
+
 static void fix(const struct local_role *role, uint64_t need, struct check_result *result)
 {
 	struct local_unit unit;
+	struct rlimit ours = {.rlim_max = RLIM_INFINITY};
 	unsigned long long want = need > RECOMMENDED ? need : RECOMMENDED;
 	int pid = (int)role->process.pid;
+	bool can = geteuid() != 0 || may_raise();
+	(void)getrlimit(RLIMIT_NOFILE, &ours);
+	if (!can && ours.rlim_max < want)
+		want = ours.rlim_max; // all that a shell here can give
 	if (local_unit_find(role, TOOL_MS, &unit))
 		check_fix(result,
-		          "now: %sprlimit --pid %d --nofile=%llu:%llu; for good: LimitNOFILE=%llu "
+		          "%sprlimit --pid %d --nofile=%llu:%llu; for good: LimitNOFILE=%llu "
 		          "under [Service] by %ssystemctl edit %s",
 		          local_sudo(), pid, want, want, want, local_sudo(), unit.id);
-	else
+	else if (can)
 		check_fix(
 		        result,
 		        "%sprlimit --pid %d --nofile=%llu:%llu; for good: ulimit -n %llu before it "
 		        "starts",
 		        local_sudo(), pid, want, want, want);
+	else
+		check_fix(result, "ulimit -n %llu; then start it again from that shell", want);
 }
 
 // false: all is well with it, and *said grows.
