@@ -85,6 +85,7 @@ static void add_relay_status(cJSON *json, const struct role *role)
 	rds_json_number(json, "sessions_ended", status.sessions_ended);
 	rds_json_number(json, "bytes", status.bytes);
 	rds_json_number(json, "probes", status.probes);
+	rds_json_number(json, "checks", status.checks);
 	rds_json_switch(json, "draining", status.draining);
 	add_counters(json, &status.counters);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What rdsrv check asks of a running role: ids to play clients with.
+// What rdsrv check asks of a running role: ids to play clients with, and a way through its relay.
 #include "cmd/json.h"
 #include "cmd/role_private.h"
 
@@ -86,5 +86,20 @@ cJSON *role_check_release(struct role *role, const char *words)
 	}
 	cJSON *json = rds_json_answer(NULL);
 	rds_json_number(json, "released", released);
+	return json;
+}
+
+// A relay that pairs only what was passed on is told of a check's own session.
+cJSON *role_check_issue(struct role *role, const char *words)
+{
+	struct rds_view uuid = rds_view_text(words);
+	if (!rds_is_check(uuid) || uuid.len > RDS_RELAY_UUID_MAX_BYTES)
+		return rds_json_answer("check-issue takes a session uuid that begins with "
+		                       "rdsrv-check-, of 128 bytes at most");
+	_Static_assert(RDS_RELAY_UUID_MAX_BYTES == 128, "and so says the refusal");
+	if (role->issued != NULL)
+		rds_issued_add(role->issued, rds_loop_now_ms(role->loop), uuid);
+	cJSON *json = rds_json_answer(NULL);
+	rds_json_number(json, "seconds", RDS_ISSUED_MS / 1000);
 	return json;
 }

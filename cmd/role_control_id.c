@@ -248,6 +248,7 @@ static void add_attempt(const struct role *role, cJSON *json, const struct rds_a
 	rds_json_text(json, "route", rds_route_name(attempt->route));
 	rds_json_text(json, "because", rds_relay_why_name(attempt->relay_why));
 	rds_json_bytes(json, "session", rds_view_text(attempt->uuid));
+	rds_json_switch(json, "check", attempt->check);
 	cJSON *steps = rds_json_array(json, "steps");
 	for (size_t i = 0; i < attempt->n_steps; i++) {
 		char step[64];

@@ -26,6 +26,7 @@ static void add_session(cJSON *json, const struct rds_relay_session *session)
 	rds_json_number(json, "bytes_from_first", session->bytes[0]);
 	rds_json_number(json, "bytes_from_second", session->bytes[1]);
 	rds_json_switch(json, "slow", session->slow);
+	rds_json_switch(json, "check", session->check);
 }
 
 static void add_usage(cJSON *json, const struct rds_relay_session *session)
@@ -194,10 +195,17 @@ static cJSON *reload(struct role *role, const char *words)
 }
 
 static const struct role_command commands[] = {
-        {"sessions", sessions, false}, {"session", session, true}, {"kick", kick, true},
-        {"usage", usage, false},       {"limits", limits, false},  {"block", block, true},
-        {"unblock", unblock, true},    {"slow", slow, true},       {"drain", drain, false},
+        {"sessions", sessions, false},
+        {"session", session, true},
+        {"kick", kick, true},
+        {"usage", usage, false},
+        {"limits", limits, false},
+        {"block", block, true},
+        {"unblock", unblock, true},
+        {"slow", slow, true},
+        {"drain", drain, false},
         {"reload", reload, false},
+        {"check-issue", role_check_issue, true},
 };
 
 cJSON *role_control_relay(struct role *role, const char *command, const char *words)

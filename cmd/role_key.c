@@ -57,7 +57,7 @@ static enum rds_key_verdict check(void *ctx, struct rds_view licence_key,
 	int64_t now = (int64_t)time(NULL);
 	enum rds_key_verdict verdict = rds_key_policy_check(role->key, now, licence_key, held);
 	const char *text = rds_key_policy_text(role->key, *held);
-	if (text != NULL && rds_text_is_public_key(licence_key))
+	if (from != NULL && text != NULL && rds_text_is_public_key(licence_key))
 		rds_key_use_note(role->key_use, text, &from->ip, now);
 	return verdict;
 }

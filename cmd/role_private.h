@@ -254,6 +254,7 @@ struct cJSON *role_control_id(struct role *role, const char *command, const char
 // role_control_check.c: commands of rdsrv check.
 struct cJSON *role_check_reserve(struct role *role, const char *words);
 struct cJSON *role_check_release(struct role *role, const char *words);
+struct cJSON *role_check_issue(struct role *role, const char *words);
 
 // role_control_relay.c: the same of the relay.
 struct cJSON *role_control_relay(struct role *role, const char *command, const char *words);

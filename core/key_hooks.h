@@ -23,7 +23,8 @@ enum rds_key_verdict {
 
 struct rds_key_hooks {
 	void *ctx;
-	// *held: the key that the client holds, where it is one of ours.
+	// *held: the key that the client holds, where it is one of ours. from: NULL for a check of
+	// ours, which is no use of that key to be remembered.
 	enum rds_key_verdict (*check)(void *ctx, struct rds_view licence_key,
 	                              const struct rds_addr *from, uint32_t *held);
 	// Logs a refusal with both fingerprints; id is whom the client asked for, if it said so.
@@ -36,20 +37,21 @@ struct rds_key_hooks {
 
 static inline enum rds_reason rds_key_reason(enum rds_key_verdict verdict)
 {
-	return verdict == RDS_KEY_OK       ? RDS_WHY_NONE
+	return verdict == RDS_KEY_OK        ? RDS_WHY_NONE
 	       : verdict == RDS_KEY_ABSENT  ? RDS_WHY_KEY_ABSENT
 	       : verdict == RDS_KEY_RETIRED ? RDS_WHY_KEY_RETIRED
 	                                    : RDS_WHY_KEY_WRONG;
 }
 
-// The check as every door makes it: white space around the key is forgiven, a refusal is told.
+// The check as every door makes it: white space around the key is forgiven, a refusal is told, but
+// for one of a check of ours (from is NULL).
 static inline enum rds_key_verdict rds_key_judge(const struct rds_key_hooks *keys,
                                                  struct rds_view licence_key, struct rds_view id,
                                                  const struct rds_addr *from, uint32_t *held)
 {
 	struct rds_view key = rds_view_trim(licence_key);
 	enum rds_key_verdict verdict = keys->check(keys->ctx, key, from, held);
-	if (verdict != RDS_KEY_OK)
+	if (verdict != RDS_KEY_OK && from != NULL)
 		keys->refused(keys->ctx, verdict, key, id, from);
 	return verdict;
 }

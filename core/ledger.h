@@ -46,6 +46,7 @@ struct rds_attempt {
 	enum rds_relay_why relay_why;
 	enum rds_verdict verdict;
 	enum rds_reason why;
+	bool check;       // for an id that was reserved for `rdsrv check`
 	uint64_t seen_ms; // when the target was last seen; 0: never
 	uint32_t key;     // which of the server's keys A showed, where it is one of them
 	uint8_t n_steps;

@@ -146,6 +146,9 @@
 // What a probe's session carries, with some room: one that carries more is a client's.
 #define RDS_PROBE_SESSION_MAX_BYTES 64
 
+// The same of a check's, which sends some 64 KiB to and fro.
+#define RDS_CHECK_SESSION_MAX_BYTES (512 * 1024)
+
 // Read at once from one side of a session, and held for the other while that doesn't take it; to
 // read into there is one buffer a thread, not a session.
 #define RDS_PUMP_CHUNK_BYTES (256 * 1024)

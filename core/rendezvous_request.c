@@ -118,11 +118,15 @@ static enum rds_reason check_key(struct rds_rendezvous *rules, const struct rds_
                                  uint32_t *held)
 {
 	const rds_PunchHoleRequest *request = &in->msg->member.punch_hole_request;
+	struct rds_view id = rds_get(request->id);
+	bool check = rendezvous_is_check(rules, id);
 	enum rds_key_verdict verdict =
-	        rds_key_judge(&rules->host.keys, rds_get(request->licence_key),
-	                      rds_get(request->id), &in->from->path.remote, held);
+	        rds_key_judge(&rules->host.keys, rds_get(request->licence_key), id,
+	                      check ? NULL : &in->from->path.remote, held);
 	enum rds_reason why = rds_key_reason(verdict);
-	if (why != RDS_WHY_NONE)
+	if (why != RDS_WHY_NONE && check)
+		rendezvous_refuse(rules, in, why, id);
+	else if (why != RDS_WHY_NONE)
 		rules->counters.n[why]++;
 	return why;
 }
@@ -135,9 +139,12 @@ static struct rds_attempt *note_asked(struct rds_rendezvous *rules, const struct
 	struct rds_attempt *attempt = NULL;
 	if (wait != NULL && rds_view_equal(rds_wait_id(wait), id))
 		attempt = rds_ledger_find(rules->ledger, wait->attempt);
-	if (attempt == NULL)
-		return rds_ledger_add(rules->ledger, in->now_ms, &in->from->path.remote, id);
-	rds_attempt_step(attempt, in->now_ms, RDS_STEP_ASKED);
+	if (attempt != NULL) {
+		rds_attempt_step(attempt, in->now_ms, RDS_STEP_ASKED);
+		return attempt;
+	}
+	attempt = rds_ledger_add(rules->ledger, in->now_ms, &in->from->path.remote, id);
+	attempt->check = rendezvous_is_check(rules, id);
 	return attempt;
 }
 

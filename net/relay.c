@@ -41,6 +41,26 @@ static uint64_t kbps(uint64_t bytes_ps)
 	return bytes_ps * 8 / 1000;
 }
 
+// Returns what it is taken for: whoever makes a session look like a probe or a check only hides how
+// little was in it.
+static enum relay_kind count_ended(struct rds_relay *relay, const struct relay_session *session)
+{
+	const struct rds_meter *meter = &session->task.session.meter;
+	uint64_t bytes = meter->bytes[0] + meter->bytes[1];
+	if (session->kind == RELAY_PROBE && bytes <= RDS_PROBE_SESSION_MAX_BYTES) {
+		relay->status.probes++;
+		return RELAY_PROBE;
+	}
+	if (session->kind == RELAY_CHECK && bytes <= RDS_CHECK_SESSION_MAX_BYTES) {
+		relay->status.checks++;
+		return RELAY_CHECK;
+	}
+	relay->status.sessions_ended++;
+	relay->status.bytes += bytes;
+	relay->status.counters.n[session->task.session.result.why]++;
+	return RELAY_CLIENTS;
+}
+
 static void on_session_end(void *ctx, struct rds_crew_task *task)
 {
 	struct rds_relay *relay = ctx;
@@ -49,17 +69,12 @@ static void on_session_end(void *ctx, struct rds_crew_task *task)
 	const struct rds_pump_result *result = &task->session.result;
 	const struct rds_meter *meter = &task->session.meter;
 	uint64_t bytes[2] = {meter->bytes[0], meter->bytes[1]};
-	// Whoever makes a session look like a probe only hides how little was in it.
-	bool probe = session->probe && bytes[0] + bytes[1] <= RDS_PROBE_SESSION_MAX_BYTES;
-	if (probe) {
-		relay->status.probes++;
-	} else {
-		relay->status.sessions_ended++;
-		relay->status.bytes += bytes[0] + bytes[1];
-		relay->status.counters.n[result->why]++;
-	}
-	rds_log(probe ? RDS_LOG_DEBUG : RDS_LOG_INFO, "session ended",
+	enum relay_kind kind = count_ended(relay, session);
+	rds_log(kind == RELAY_CLIENTS ? RDS_LOG_INFO : RDS_LOG_DEBUG, "session ended",
 	        rds_field_text("uuid", session->uuid),
+	        rds_field_text("of", kind == RELAY_PROBE   ? "probe"
+	                             : kind == RELAY_CHECK ? "check"
+	                                                   : "clients"),
 	        rds_field_addr("first", &session->remotes[0]),
 	        rds_field_addr("second", &session->remotes[1]),
 	        rds_field_text("transport", transport_of(session)),
@@ -93,7 +108,7 @@ void relay_start_session(struct rds_relay *relay, struct conn *a, struct conn *b
 {
 	struct relay_session *session = rds_calloc(1, sizeof *session);
 	memcpy(session->uuid, b->uuid, sizeof session->uuid);
-	session->probe = b->probe;
+	session->kind = b->kind;
 	session->id = b->id;
 	session->started_ms = rds_loop_now_ms(relay->loop);
 	set_side(session, 0, a);
@@ -292,7 +307,8 @@ bool rds_relay_next_session(const struct rds_relay *relay, uint64_t *at,
 	                                  .idle_ms = active_ms < now_ms ? now_ms - active_ms : 0,
 	                                  .peak = meter->peak,
 	                                  .current = meter->recent,
-	                                  .slow = meter->slow || meter->downgraded};
+	                                  .slow = meter->slow || meter->downgraded,
+	                                  .check = s->kind == RELAY_CHECK};
 	out->average = average(out->bytes[0] + out->bytes[1], out->lasted_ms);
 	if (out->idle_ms > 2000)
 		out->current = 0;

@@ -76,6 +76,7 @@ struct rds_relay_status {
 	uint64_t sessions_ended;
 	uint64_t bytes;  // of ended sessions
 	uint64_t probes; // sessions of ID servers' probes, which are none of those
+	uint64_t checks; // nor are those of rdsrv check
 	bool draining;
 	struct rds_counters counters;
 };
@@ -94,6 +95,7 @@ struct rds_relay_session {
 	uint64_t average;
 	uint64_t current;
 	bool slow;
+	bool check; // its uuid is that of a check's
 };
 
 // The running sessions one after the other, newest first: *at = 0 to start; false ends.

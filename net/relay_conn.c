@@ -197,10 +197,12 @@ static void meet(struct conn *conn, uint64_t other_id, struct rds_view uuid)
 	relay_conn_end(conn, RDS_WHY_NOT_ISSUED);
 }
 
-static bool is_probe(struct rds_view uuid)
+static enum relay_kind kind_of(struct rds_view uuid)
 {
 	static const char prefix[] = RDS_PROBE_UUID_PREFIX;
-	return uuid.len >= sizeof prefix - 1 && memcmp(uuid.data, prefix, sizeof prefix - 1) == 0;
+	if (uuid.len >= sizeof prefix - 1 && memcmp(uuid.data, prefix, sizeof prefix - 1) == 0)
+		return RELAY_PROBE;
+	return rds_is_check(uuid) ? RELAY_CHECK : RELAY_CLIENTS;
 }
 
 static void take_request(struct conn *conn, const rds_RequestRelay *request)
@@ -216,7 +218,7 @@ static void take_request(struct conn *conn, const rds_RequestRelay *request)
 	(void)snprintf(conn->uuid, sizeof conn->uuid, "%.*s", (int)uuid.len,
 	               (const char *)uuid.data);
 	conn->controlling = request->id.size > 0;
-	conn->probe = is_probe(uuid);
+	conn->kind = kind_of(uuid);
 	switch (rds_pairing_offer(relay->pairing, rds_loop_now_ms(relay->loop), conn->id, uuid,
 	                          &other_id, &why)) {
 	case RDS_PAIRING_WAIT:

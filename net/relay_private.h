@@ -3,6 +3,7 @@
 #ifndef RDS_NET_RELAY_PRIVATE_H
 #define RDS_NET_RELAY_PRIVATE_H
 
+#include "core/checks.h"
 #include "core/log.h"
 #include "core/pairing.h"
 #include "core/rate.h"
@@ -16,6 +17,9 @@
 
 // A session uuid's short form, for the log and for people.
 #define SHORT_UUID 9
+
+// Whose a session is, as its uuid says.
+enum relay_kind { RELAY_CLIENTS, RELAY_PROBE, RELAY_CHECK };
 
 // A connection before it is part of a session.
 struct conn {
@@ -36,8 +40,8 @@ struct conn {
 	} stage;
 	bool must_proxy;
 	bool websocket;
-	bool controlling;            // its message names whom it controls
-	bool probe;                  // its uuid is that of an ID server's probe
+	bool controlling; // its message names whom it controls
+	enum relay_kind kind;
 	struct rds_transcoder *code; // of a WebSocket's first message
 	struct rds_buffer frame;     // what it has made of it so far
 	struct rds_buffer early;     // what was read of it and not yet used
@@ -53,7 +57,7 @@ struct relay_session {
 	uint64_t started_ms;
 	struct rds_addr remotes[2];
 	bool websocket[2];
-	bool probe;
+	enum relay_kind kind;
 	char uuid[SHORT_UUID];
 };
 

@@ -16,11 +16,14 @@ from polling import wait_until
 from rdclient import (
     Connection,
     ConnectedPeer,
+    RelaySide,
     SecurePeer,
     TcpPeer,
     UdpPeer,
     WsPeer,
+    assert_joined,
     fresh_source,
+    fresh_uuid,
     is_online,
 )
 from rdserver import Server
@@ -227,6 +230,124 @@ def test_unproven_datagrams(lab: Lab) -> None:
         assert b.register_peer() is True
     assert b.register_pk() is Result.OK
     assert refused() > before
+
+
+# --- in the ledgers ---------------------------------------------------------------------------------------------------
+
+
+def test_attempts_are_marked(lab: Lab) -> None:
+    """Who looks at the last attempts sees which were a check's; keys that it shows are nobody's use of them."""
+    server = lab.server("id")
+    (one,) = reserve(server)
+    b = lab.registered(server.target(), one)
+    a = lab.controller(server.target())
+    a.punch(one, licence_key="A" * 43 + "=")
+    assert a.expect("PunchHoleResponse")["failure"] == Failure.LICENSE_MISMATCH
+    assert_reached(lab, b)
+    release(server, one)
+    assert refused_punch(lab, server, "123456789") is Failure.ID_NOT_EXIST
+    stranger, reached, wrong = ask(server, "recent")["attempts"]
+    assert (stranger["id"], reached["id"], wrong["id"]) == ("123456789", one, one)
+    assert (stranger["check"], reached["check"], wrong["check"]) == (False, True, True)
+    assert (reached["verdict"], wrong["verdict"]) == ("answered", "key-wrong")
+    counters = ask(server, "status")["counters"]
+    assert "key-wrong" not in counters and counters["id-unknown"] == 1
+    assert not server.logged("key refused")
+    assert [event["level"] for event in server.logged("refused")] == ["debug", "info"]
+
+
+def test_keys_are_not_in_use(lab: Lab) -> None:
+    """What a check shows isn't written down as use of the key; what a client shows is."""
+    server = lab.server("id")
+    (one,) = reserve(server)
+    assert_reached(lab, lab.registered(server.target(), one))
+    ask(server, "key-use")
+    assert not (server.directory / "key-use-id.json").exists()
+    refused_punch(lab, server, "123456789")
+    ask(server, "key-use")
+    assert (server.directory / "key-use-id.json").exists()
+
+
+def relay_session(lab: Lab, server: Server, uuid: str, size: int = 1000) -> tuple[RelaySide, RelaySide]:
+    one, other = (lab.relay_side(server.target()).join(uuid, server.key) for _ in range(2))
+    assert_joined(one, other)
+    data = bytes(size)
+    other.send_raw(data)
+    assert one.recv_exactly(size) == data
+    return one, other
+
+
+def test_relay_sessions_are_marked(lab: Lab) -> None:
+    """A check's session is marked while it runs, is counted by itself and is in the log for debugging only."""
+    server = lab.server("relay", log_level="info")
+    one, other = relay_session(lab, server, "rdsrv-check-" + fresh_uuid(), 128 * 1024)
+    (shown,) = ask(server, "sessions", role="relay")["sessions"]
+    assert shown["check"] is True
+    one.close(), other.close()
+    wait_until(lambda: ask(server, "status", role="relay")["checks"] == 1, WAIT_S, "the check in the status")
+    status = ask(server, "status", role="relay")
+    assert (status["sessions_ended"], status["bytes"], status["probes"]) == (0, 0, 0)
+    assert not server.logged("session ended")
+
+
+@pytest.mark.parametrize(
+    ("uuid", "size"),
+    [("rdsrv-check-1", 600 * 1024), ("rdsrv-checks-1", 1000), ("4f1c9a52-7a5e-4c0b-9d8e-2f9b1c7d6e30", 1000)],
+    ids=["too long", "another", "a client's"],
+)
+def test_no_check(lab: Lab, uuid: str, size: int) -> None:
+    """What moves more than checks do, or isn't called so, is a session as any other."""
+    server = lab.server("relay", log_level="info")
+    for side in relay_session(lab, server, uuid, size):
+        side.close()
+    wait_until(lambda: server.logged("session ended"), WAIT_S, "the session's end")
+    status = ask(server, "status", role="relay")
+    assert (status["sessions_ended"], status["checks"]) == (1, 0)
+    assert server.logged("session ended")[0]["of"] == "clients"
+
+
+def test_log_says_whose_session(lab: Lab) -> None:
+    server = lab.server("relay")
+    for side in relay_session(lab, server, "rdsrv-check-" + fresh_uuid()):
+        side.close()
+    (line,) = wait_until(lambda: server.logged("session ended"), WAIT_S, "the session's end")
+    assert (line["of"], line["level"]) == ("check", "debug")
+
+
+# --- a relay that pairs only what was passed on -----------------------------------------------------------------------
+
+
+def test_only_issued(lab: Lab) -> None:
+    """Two sides of a check meet only after its uuid was announced, each of which holds for that uuid."""
+    server = lab.server("serve", "--relay-only-issued", "on")
+    announced, other = ("rdsrv-check-" + fresh_uuid() for _ in range(2))
+    answer = ask(server, "check-issue", announced, role="relay")
+    assert answer == {"ok": True, "seconds": 60}
+    relay_session(lab, server, announced)
+    sides = [lab.relay_side(server.target()).join(other, server.key) for _ in range(2)]
+    for side in sides:
+        side.recv_end()
+    assert ask(server, "status", role="relay")["counters"]["not-issued"] == 2
+
+
+def test_passed_on_by_the_id_server(lab: Lab) -> None:
+    """A check that asks the ID server for the relay needs no other announcement."""
+    server = lab.server("serve", "--relay-only-issued", "on")
+    (one,) = reserve(server)
+    b, uuid = lab.registered(server.target(), one), "rdsrv-check-" + fresh_uuid()
+    a = lab.controller(server.target())
+    a.request_relay(one, uuid)
+    assert b.expect("RequestRelay")["uuid"] == uuid
+    relay_session(lab, server, uuid)
+    assert ask(server, "recent")["attempts"][0]["check"] is True
+
+
+@pytest.mark.parametrize("uuid", ["", "x", "rdsrv-check-", "rdsrv-probe-1", "rdsrv-check-" + 117 * "x"])
+def test_what_is_not_announced(lab: Lab, uuid: str) -> None:
+    """Only sessions that say that they are checks, however the relay is set."""
+    server = lab.server("relay")
+    assert ask(server, "check-issue", *uuid.split(), role="relay")["ok"] is False
+    assert ask(server, "check-issue", "rdsrv-check-" + 116 * "x", role="relay")["ok"] is True
 
 
 # --- no trace ---------------------------------------------------------------------------------------------------------

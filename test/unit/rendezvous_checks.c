@@ -188,6 +188,48 @@ static void punch_and_relay_reach_it(void **state)
 	world_close(w);
 }
 
+// Whoever looks for the reason of a failure sees that it was a check's, and nobody else is troubled
+// with it: a wrong key is neither counted, nor logged as a client's, nor is the right one in use.
+static void attempts_are_marked(void **state)
+{
+	(void)state;
+	struct world *w = start();
+	struct rds_path b = path_of("203.0.113.7", 5000);
+	struct rds_addr a = addr_of("198.51.100.1", 40000);
+	const struct rds_ledger *ledger = rds_rendezvous_ledger(w->rules);
+	uint64_t at = 0;
+	w->key = "the-key";
+	rds_message msg = punch_request(w, ID);
+	assert_true(rds_set(&msg.member.punch_hole_request.licence_key, rds_view_text("other")));
+	frame(w, RDS_DOOR_MAIN, 1, &a, &msg);
+	assert_int_equal(expect_payload(w, 1)->msg.member.punch_hole_response.failure,
+	                 rds_PunchHoleResponse_Failure_LICENSE_MISMATCH);
+	send_punch(w, 2, &a, ID);
+	(void)expect_payload(w, 2);
+	assert_int_equal(w->checks, 2);
+	assert_int_equal(w->refused, 0);
+	assert_int_equal(counted(w, RDS_WHY_KEY_WRONG), 0);
+	assert_int_equal(counted(w, RDS_WHY_ID_UNKNOWN), 0);
+	send_register_pk(w, ID, "uuid-1", "pk-1", &b);
+	expect_result(w, &b, OK);
+	send_request_relay(w, 3, &a, ID, "rdsrv-check-session");
+	(void)expect_answer(w, &b, rds_RendezvousMessage_request_relay_tag);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(rds_ledger_next(ledger, &at)->check);
+	assert_null(rds_ledger_next(ledger, &at));
+	send_punch(w, 4, &a, "ridge-042");
+	(void)expect_payload(w, 4);
+	at = 0;
+	assert_false(rds_ledger_next(ledger, &at)->check);
+	assert_int_equal(w->checks, 2);
+	assert_int_equal(counted(w, RDS_WHY_ID_UNKNOWN), 1);
+	assert_true(rds_rendezvous_release(w->rules, rds_view_text(ID)));
+	at = 0;
+	(void)rds_ledger_next(ledger, &at);
+	assert_true(rds_ledger_next(ledger, &at)->check);
+	world_close(w);
+}
+
 // Three tries in 6 s, one registration in a minute, one id in a day, 3000 datagrams at once.
 static void no_limit_counts(void **state)
 {
@@ -345,6 +387,7 @@ int main(void)
 	        cmocka_unit_test(id_is_its_owners),
 	        cmocka_unit_test(new_key_follows_its_connection),
 	        cmocka_unit_test(punch_and_relay_reach_it),
+	        cmocka_unit_test(attempts_are_marked),
 	        cmocka_unit_test(no_limit_counts),
 	        cmocka_unit_test(its_minute_is_over),
 	        cmocka_unit_test(no_message_comes_too_late),

@@ -82,8 +82,8 @@ static int on_store(void *ctx, const struct rds_peer_row *row, uint64_t ticket)
 static enum rds_key_verdict on_check(void *ctx, struct rds_view licence_key,
                                      const struct rds_addr *from, uint32_t *held)
 {
-	const struct world *world = ctx;
-	assert_non_null(from);
+	struct world *world = ctx;
+	world->checks += from == NULL;
 	*held = RDS_KEY_CURRENT;
 	if (world->key == NULL)
 		return RDS_KEY_OK;

@@ -47,6 +47,7 @@ struct world {
 	const char *old_key; // beside it; NULL: none
 	bool old_key_refused;
 	bool cannot_sign;
+	unsigned checks;  // keys that were looked at for a check
 	unsigned refused; // how often a key was refused, and the last one
 	enum rds_key_verdict verdict;
 	char refused_key[300];
