@@ -113,6 +113,13 @@ long rds_message_encode_id_pk(struct rds_view id, struct rds_view pk, uint8_t *o
 	return (long)stream.bytes_written;
 }
 
+int rds_message_decode_id_pk(struct rds_view bytes, rds_IdPk *out)
+{
+	*out = (rds_IdPk)rds_IdPk_init_zero;
+	pb_istream_t stream = pb_istream_from_buffer(bytes.data, bytes.len);
+	return pb_decode(&stream, rds_IdPk_fields, out) ? 0 : -RDS_EPARSE;
+}
+
 struct rds_cursor rds_cursor_of(struct rds_view payload, uint32_t member_tag, uint32_t field_tag)
 {
 	return (struct rds_cursor){

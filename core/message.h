@@ -37,6 +37,10 @@ long rds_message_encode(const rds_message *msg, uint8_t *out, size_t cap)
 long rds_message_encode_id_pk(struct rds_view id, struct rds_view pk, uint8_t *out, size_t cap)
         __attribute__((warn_unused_result));
 
+// Decodes it. 0 or -RDS_EPARSE.
+int rds_message_decode_id_pk(struct rds_view bytes, rds_IdPk *out)
+        __attribute__((warn_unused_result));
+
 // Walks over the values of one length-delimited field of a member, in order, without copying.
 struct rds_cursor {
 	struct rds_view payload; // what is left of the whole message

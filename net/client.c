@@ -19,7 +19,14 @@ struct rds_client {
 	const struct rds_client_callbacks *callbacks;
 	void *ctx;
 	char *host;
-	enum { CLIENT_NEW, CLIENT_LOOKING_UP, CLIENT_CONNECTING, CLIENT_OPEN, CLIENT_ENDED } state;
+	enum {
+		CLIENT_NEW,
+		CLIENT_LOOKING_UP,
+		CLIENT_CONNECTING,
+		CLIENT_OPENING, // a WebSocket
+		CLIENT_OPEN,
+		CLIENT_ENDED
+	} state;
 	struct event *clock; // begins the work, and is the deadline
 	uint64_t deadline_ms;
 	struct rds_look_up *look_up; // while it is under way
@@ -30,6 +37,10 @@ struct rds_client {
 	int fd;                    // while it is being connected, else -1
 	struct event *connecting;  // of fd
 	struct rds_stream *stream; // once it is connected
+	char *path;                // of a WebSocket; NULL: frames
+	const struct rds_ws_hooks *hooks;
+	bool shares_port;
+	uint16_t local_port;
 	char why[RDS_CLIENT_WHY_BYTES];
 };
 
@@ -58,6 +69,7 @@ void rds_client_free(struct rds_client *client)
 	drop_fd(client);
 	rds_stream_free(client->stream);
 	free(client->host);
+	free(client->path);
 	free(client);
 }
 
@@ -92,9 +104,10 @@ static void on_stream_end(void *ctx, struct rds_stream *stream, enum rds_reason 
 {
 	struct rds_client *client = ctx;
 	(void)stream;
-	if (client->state != CLIENT_OPEN)
+	if (client->state != CLIENT_OPEN && client->state != CLIENT_OPENING)
 		return;
-	note_failure(client, rds_reason_text(why));
+	if (client->why[0] == '\0')
+		note_failure(client, rds_reason_text(why));
 	end(client,
 	    why == RDS_WHY_EOF || why == RDS_WHY_RESET ? RDS_CLIENT_CLOSED : RDS_CLIENT_GARBAGE);
 }
@@ -106,16 +119,60 @@ static void on_stream_gone(void *ctx, struct rds_stream *stream)
 	client->stream = NULL;
 }
 
+static void open_up(struct rds_client *client)
+{
+	client->state = CLIENT_OPEN;
+	client->why[0] = '\0'; // of addresses that were of no use
+	client->callbacks->on_connected(client->ctx, client);
+}
+
+static void on_opened(void *ctx, struct rds_stream *stream, int status)
+{
+	struct rds_client *client = ctx;
+	char why[64];
+	(void)stream;
+	if (status == 101) {
+		open_up(client);
+		return;
+	}
+	(void)snprintf(why, sizeof why,
+	               status == 0 ? "what answers there is no WebSocket"
+	                           : "answers HTTP %d where a WebSocket was asked for",
+	               status);
+	note_failure(client, why);
+}
+
+// As it was entered, with the port where it isn't HTTP's own.
+static bool open_websocket(struct rds_client *client)
+{
+	char host[320];
+	bool six = strchr(client->host, ':') != NULL;
+	int len = snprintf(host, sizeof host, six ? "[%s]" : "%s", client->host);
+	if (client->remote.port != 80)
+		(void)snprintf(host + len, sizeof host - (size_t)len, ":%u", client->remote.port);
+	client->why[0] = '\0';
+	client->state = CLIENT_OPENING;
+	return rds_stream_open_websocket(client->stream, host, client->path, client->hooks);
+}
+
 static void take_connection(struct rds_client *client)
 {
-	static const struct rds_stream_callbacks callbacks = {
-	        .on_payload = on_payload, .on_end = on_stream_end, .on_gone = on_stream_gone};
+	static const struct rds_stream_callbacks callbacks = {.on_payload = on_payload,
+	                                                      .on_opened = on_opened,
+	                                                      .on_end = on_stream_end,
+	                                                      .on_gone = on_stream_gone};
+	struct rds_addr local;
 	int fd = client->fd;
 	client->fd = -1;
 	drop_fd(client);
+	client->local_port = rds_local_addr(fd, &local) == 0 ? local.port : 0;
 	client->stream = rds_stream_new(client->loop, fd, &client->remote, &callbacks, client);
-	client->state = CLIENT_OPEN;
-	client->callbacks->on_connected(client->ctx, client);
+	if (client->path == NULL) {
+		open_up(client);
+	} else if (!open_websocket(client)) {
+		note_failure(client, "can't ask for a WebSocket: too long a name");
+		end(client, RDS_CLIENT_UNREACHED);
+	}
 }
 
 static void try_addresses(struct rds_client *client);
@@ -146,6 +203,19 @@ static struct timeval time_left(const struct rds_client *client, size_t among)
 	                        .tv_usec = (suseconds_t)(share_ms % 1000) * 1000};
 }
 
+// A port that can't be had is no reason not to connect: whoever asked sees which one it became.
+static void share_port(const struct rds_client *client, bool six)
+{
+	static const int yes = 1;
+	struct sockaddr_storage ss;
+	struct rds_addr any = {.ip = six ? (struct rds_ip){{0}} : rds_ip_v4(0, 0, 0, 0),
+	                       .port = client->local_port};
+	socklen_t len = rds_sockaddr_set(&ss, &any, six, 0);
+	(void)setsockopt(client->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	(void)setsockopt(client->fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+	(void)bind(client->fd, (const struct sockaddr *)&ss, len);
+}
+
 // 0: it is being connected; or why it can't be, as an errno.
 static int connect_next(struct rds_client *client)
 {
@@ -158,6 +228,8 @@ static int connect_next(struct rds_client *client)
 	        socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
 		return errno;
+	if (client->shares_port)
+		share_port(client, six);
 	if (connect(client->fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS)
 		return errno;
 	client->connecting =
@@ -235,6 +307,7 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
 		note_failure(client, strerror(ETIMEDOUT));
 		end(client, RDS_CLIENT_UNREACHED);
 		return;
+	case CLIENT_OPENING:
 	case CLIENT_OPEN:
 		note_failure(client, "connected, but no answer in time");
 		end(client, RDS_CLIENT_LATE);
@@ -262,6 +335,39 @@ struct rds_client *rds_client_open(struct rds_loop *loop, struct rds_resolver *r
 		abort();
 	event_active(client->clock, EV_TIMEOUT, 0);
 	return client;
+}
+
+void rds_client_want_websocket(struct rds_client *client, const char *path,
+                               const struct rds_ws_hooks *hooks)
+{
+	client->path = rds_strdup(path);
+	client->hooks = hooks;
+}
+
+void rds_client_share_port(struct rds_client *client, uint16_t port)
+{
+	client->shares_port = true;
+	client->local_port = port;
+}
+
+uint16_t rds_client_local_port(const struct rds_client *client)
+{
+	return client->local_port;
+}
+
+void rds_client_extend(struct rds_client *client, unsigned timeout_ms)
+{
+	client->deadline_ms = rds_loop_now_ms(client->loop) + timeout_ms;
+	if (client->state == CLIENT_OPEN) {
+		struct timeval left = time_left(client, 1);
+		(void)event_add(client->clock, &left);
+	}
+}
+
+void rds_client_secure(struct rds_client *client, const struct rds_secure_hooks *hooks,
+                       struct rds_channel *channel)
+{
+	rds_stream_secure(client->stream, hooks, channel);
 }
 
 void rds_client_send(struct rds_client *client, struct rds_view payload)

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // An outgoing connection: a name is looked up, its addresses are tried one after the other, then
-// payloads go both ways, framed as on TCP (protocol.md section 2). All of it within a deadline.
+// payloads go both ways, framed as on TCP or as WebSocket messages (protocol.md section 2). All of
+// it within a deadline.
 #ifndef RDS_NET_CLIENT_H
 #define RDS_NET_CLIENT_H
 
 #include "core/addr.h"
+#include "core/secure_hooks.h"
 #include "net/resolve.h"
+#include "net/websocket.h"
 
 struct rds_client;
 
@@ -33,6 +36,25 @@ struct rds_client_callbacks {
 struct rds_client *rds_client_open(struct rds_loop *loop, struct rds_resolver *resolver,
                                    const char *host, uint16_t port, unsigned timeout_ms,
                                    const struct rds_client_callbacks *callbacks, void *ctx);
+
+// Call right after opening: a WebSocket is asked for at that path, and on_connected comes when it is
+// open. path is copied, hooks are borrowed.
+void rds_client_want_websocket(struct rds_client *client, const char *path,
+                               const struct rds_ws_hooks *hooks);
+
+// Call right after opening: the local port is to be this one, which another connection may have,
+// too; 0: any, but one that may be shared so.
+void rds_client_share_port(struct rds_client *client, uint16_t port);
+
+// The local port. Only once it is connected; 0: not known.
+uint16_t rds_client_local_port(const struct rds_client *client);
+
+// From now on the deadline is this much away.
+void rds_client_extend(struct rds_client *client, unsigned timeout_ms);
+
+// As rds_stream_secure. Only once it is connected.
+void rds_client_secure(struct rds_client *client, const struct rds_secure_hooks *hooks,
+                       struct rds_channel *channel);
 
 // Closes at once.
 void rds_client_free(struct rds_client *client);

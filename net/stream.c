@@ -42,6 +42,7 @@ void rds_stream_free(struct rds_stream *stream)
 	if (stream->channel != NULL)
 		stream->hooks->free(stream->channel);
 	rds_ws_free(stream->ws);
+	free(stream->dial);
 	rds_buffer_clear(&stream->in);
 	rds_buffer_clear(&stream->out);
 	free(stream);
@@ -280,6 +281,20 @@ void rds_stream_close(struct rds_stream *stream, enum rds_reason why)
 void rds_stream_expect_websocket(struct rds_stream *stream, rds_sha1_fn sha1)
 {
 	stream->sha1 = sha1;
+}
+
+bool rds_stream_open_websocket(struct rds_stream *stream, const char *host, const char *path,
+                               const struct rds_ws_hooks *hooks)
+{
+	char request[RDS_WS_REQUEST_BYTES];
+	stream->dial = rds_calloc(1, sizeof *stream->dial);
+	stream->dial->hooks = hooks;
+	if (!hooks->random(stream->dial->nonce, sizeof stream->dial->nonce) ||
+	    !rds_ws_request_write(host, path, stream->dial->nonce, request))
+		return false;
+	rds_buffer_add(&stream->out, (const uint8_t *)request, strlen(request));
+	settle_soon(stream);
+	return true;
 }
 
 void rds_stream_expect_proxy(struct rds_stream *stream, bool must)

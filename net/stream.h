@@ -29,6 +29,9 @@ struct rds_stream_callbacks {
 	// stream ends without on_end.
 	void (*on_handed_over)(void *ctx, struct rds_stream *stream, int fd,
 	                       struct rds_buffer *early);
+	// What became of rds_stream_open_websocket: 101 if it is open; else the HTTP status of the
+	// answer, 0 if it is none, and the stream ends. NULL: of no interest.
+	void (*on_opened)(void *ctx, struct rds_stream *stream, int status);
 	// No payload will come any more. Called once, never from inside another call into the
 	// stream, which stays for as long as its last bytes take to go out.
 	void (*on_end)(void *ctx, struct rds_stream *stream, enum rds_reason why);
@@ -43,6 +46,13 @@ struct rds_stream *rds_stream_new(struct rds_loop *loop, int fd, const struct rd
 // Call right after rds_stream_new: the client speaks WebSocket. It is kept waiting for its opening
 // request no longer than for any other message.
 void rds_stream_expect_websocket(struct rds_stream *stream, rds_sha1_fn sha1);
+
+// Call right after rds_stream_new, of a connection that we made: asks for a WebSocket at path.
+// Nothing can be sent before on_opened. hooks are borrowed. false: no randomness, or host and path
+// are too long.
+bool rds_stream_open_websocket(struct rds_stream *stream, const char *host, const char *path,
+                               const struct rds_ws_hooks *hooks)
+        __attribute__((warn_unused_result));
 
 // Call right after rds_stream_new: a PROXY header may come before all else; it must, where a proxy
 // is expected.

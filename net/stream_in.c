@@ -95,6 +95,48 @@ static void take_ws_bytes(struct rds_stream *stream, const uint8_t *bytes, size_
 		rds_stream_close(stream, RDS_WHY_EOF);
 }
 
+// A hasty client's first messages may be here already, behind the handshake's `used` bytes.
+static void take_what_follows(struct rds_stream *stream, size_t used)
+{
+	rds_buffer_drop(&stream->in, used);
+	struct rds_buffer rest = stream->in;
+	stream->in = (struct rds_buffer){0};
+	take_ws_bytes(stream, rest.len > 0 ? rds_buffer_data(&rest) : NULL, rest.len);
+	rds_buffer_clear(&rest);
+}
+
+static void told_of_opening(struct rds_stream *stream, int status)
+{
+	if (stream->callbacks->on_opened != NULL)
+		stream->callbacks->on_opened(stream->ctx, stream, status);
+}
+
+// The answer to our own request.
+static void take_answer_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)
+{
+	const struct stream_dial *dial = stream->dial;
+	rds_buffer_add(&stream->in, bytes, len);
+	long used = rds_ws_answer_parse(rds_view_of(rds_buffer_data(&stream->in), stream->in.len),
+	                                dial->nonce, dial->hooks->sha1);
+	if (used == 0)
+		return;
+	if (used < 0) {
+		told_of_opening(stream, used == -1 ? 0 : (int)-used);
+		rds_stream_close(stream, RDS_WHY_MALFORMED);
+		return;
+	}
+	struct rds_ws_callbacks callbacks = {.ctx = stream,
+	                                     .on_message = on_ws_message,
+	                                     .on_output = on_ws_output,
+	                                     .random = dial->hooks->random};
+	stream->ws = rds_ws_new(RDS_ONLINE_FRAME_MAX_BYTES, &callbacks);
+	free(stream->dial);
+	stream->dial = NULL;
+	told_of_opening(stream, 101);
+	if (stream->state == STREAM_OPEN)
+		take_what_follows(stream, (size_t)used);
+}
+
 static void open_websocket(struct rds_stream *stream, const struct rds_ws_request *request)
 {
 	struct rds_ws_callbacks callbacks = {
@@ -139,12 +181,7 @@ static void take_request_bytes(struct rds_stream *stream, const uint8_t *bytes, 
 	if (stream->state != STREAM_OPEN)
 		return;
 	open_websocket(stream, &request);
-	rds_buffer_drop(&stream->in, (size_t)used);
-	// A hasty client's first messages may be here already.
-	struct rds_buffer rest = stream->in;
-	stream->in = (struct rds_buffer){0};
-	take_ws_bytes(stream, rest.len > 0 ? rds_buffer_data(&rest) : NULL, rest.len);
-	rds_buffer_clear(&rest);
+	take_what_follows(stream, (size_t)used);
 }
 
 // Takes the PROXY header off. false: it isn't all there yet, or the stream has ended; else what
@@ -178,7 +215,9 @@ static void take_client_bytes(struct rds_stream *stream, const uint8_t *bytes, s
 {
 	if (stream->state != STREAM_OPEN)
 		return; // what comes behind the end is nobody's
-	if (stream->sha1 != NULL) {
+	if (stream->dial != NULL) {
+		take_answer_bytes(stream, bytes, len);
+	} else if (stream->sha1 != NULL) {
 		take_request_bytes(stream, bytes, len);
 	} else if (stream->ws != NULL) {
 		take_ws_bytes(stream, bytes, len);

@@ -15,6 +15,12 @@ enum stream_state {
 	STREAM_DEAD,      // to be freed
 };
 
+// A WebSocket that we asked for.
+struct stream_dial {
+	const struct rds_ws_hooks *hooks;
+	uint8_t nonce[16];
+};
+
 struct rds_stream {
 	struct rds_share share; // first: rds_stream_of_share relies on it
 	struct rds_loop *loop;
@@ -31,9 +37,10 @@ struct rds_stream {
 		STREAM_NO_PROXY,
 		STREAM_MAY_BE_PROXY,
 		STREAM_MUST_BE_PROXY
-	} proxy;           // whether its header is awaited
-	rds_sha1_fn sha1;  // set while a WebSocket's opening request is awaited
-	struct rds_ws *ws; // NULL: framed
+	} proxy;                  // whether its header is awaited
+	rds_sha1_fn sha1;         // set while a WebSocket's opening request is awaited
+	struct stream_dial *dial; // set while the answer to our own is
+	struct rds_ws *ws;        // NULL: framed
 	const struct rds_secure_hooks *hooks;
 	struct rds_channel *channel; // NULL: payloads are plain
 	int fd;

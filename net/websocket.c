@@ -135,17 +135,25 @@ long rds_ws_request_parse(struct rds_view bytes, struct rds_ws_request *out)
 	return used > RDS_WS_HEAD_MAX_BYTES ? -400 : (long)used;
 }
 
+#define KEY_TEXT_BYTES 24 // base64 of 16 bytes
+#define ACCEPT_TEXT    (RDS_BASE64_LEN(20) + 1)
+
+static void accept_of(const void *key, rds_sha1_fn sha1, char accept[ACCEPT_TEXT])
+{
+	static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455, 1.3
+	uint8_t text[KEY_TEXT_BYTES + sizeof magic];
+	uint8_t hash[20] = {0};
+	memcpy(text, key, KEY_TEXT_BYTES);
+	memcpy(text + KEY_TEXT_BYTES, magic, sizeof magic - 1);
+	(void)sha1(rds_view_of(text, KEY_TEXT_BYTES + sizeof magic - 1), hash);
+	rds_base64_encode(hash, sizeof hash, accept);
+}
+
 void rds_ws_answer(const struct rds_ws_request *request, rds_sha1_fn sha1,
                    char out[RDS_WS_ANSWER_BYTES])
 {
-	static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455, 1.3
-	uint8_t text[24 + sizeof magic];
-	uint8_t hash[20] = {0};
-	char accept[RDS_BASE64_LEN(sizeof hash) + 1];
-	memcpy(text, request->key.data, 24); // base64 of 16 bytes
-	memcpy(text + 24, magic, sizeof magic - 1);
-	(void)sha1(rds_view_of(text, 24 + sizeof magic - 1), hash);
-	rds_base64_encode(hash, sizeof hash, accept);
+	char accept[ACCEPT_TEXT];
+	accept_of(request->key.data, sha1, accept);
 	(void)snprintf(out, RDS_WS_ANSWER_BYTES,
 	               "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 	               "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
@@ -159,6 +167,73 @@ const char *rds_ws_refusal(int status)
 	                       "Content-Length: 0\r\n\r\n"
 	                     : "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
 	                       "Content-Length: 0\r\n\r\n";
+}
+
+bool rds_ws_request_write(const char *host, const char *path, const uint8_t nonce[16],
+                          char out[RDS_WS_REQUEST_BYTES])
+{
+	char key[RDS_BASE64_LEN(16) + 1];
+	rds_base64_encode(nonce, 16, key);
+	return snprintf(out, RDS_WS_REQUEST_BYTES,
+	                "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
+	                "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
+	                "Sec-WebSocket-Version: 13\r\n\r\n",
+	                path, host, key) < RDS_WS_REQUEST_BYTES;
+}
+
+// "HTTP/1.1 101 Switching Protocols": the status; 0: it is no such line.
+static int parse_status_line(struct rds_view line)
+{
+	static const char version[] = "HTTP/1.1 ";
+	int status = 0;
+	if (line.len < sizeof version + 2 || memcmp(line.data, version, sizeof version - 1) != 0)
+		return 0;
+	for (size_t i = 0; i < 3; i++) {
+		uint8_t digit = line.data[sizeof version - 1 + i];
+		if (digit < '0' || digit > '9')
+			return 0;
+		status = status * 10 + (digit - '0');
+	}
+	return status;
+}
+
+// Whether the headers up to the empty line hold that Sec-WebSocket-Accept; *ended: the line is
+// there.
+static bool has_accept(struct rds_view *rest, const char *accept, bool *ended)
+{
+	struct rds_view line;
+	bool has = false;
+	while (!*ended && take_line(rest, &line)) {
+		const uint8_t *colon = line.len == 0 ? NULL : memchr(line.data, ':', line.len);
+		*ended = line.len == 0;
+		if (colon == NULL)
+			continue;
+		size_t at = (size_t)(colon - line.data);
+		struct rds_view value = rds_view_trim(rds_view_of(colon + 1, line.len - at - 1));
+		if (equals(rds_view_of(line.data, at), "Sec-WebSocket-Accept"))
+			has = rds_view_equal(value, rds_view_text(accept));
+	}
+	return has;
+}
+
+long rds_ws_answer_parse(struct rds_view bytes, const uint8_t nonce[16], rds_sha1_fn sha1)
+{
+	char key[RDS_BASE64_LEN(16) + 1];
+	char accept[ACCEPT_TEXT];
+	struct rds_view rest = bytes;
+	struct rds_view line;
+	bool ended = false;
+	rds_base64_encode(nonce, 16, key);
+	accept_of(key, sha1, accept);
+	if (!take_line(&rest, &line))
+		return bytes.len >= RDS_WS_HEAD_MAX_BYTES ? -1 : 0;
+	int status = parse_status_line(line);
+	if (status != 101)
+		return status == 0 ? -1 : -status;
+	bool fits = has_accept(&rest, accept, &ended);
+	if (!ended)
+		return bytes.len >= RDS_WS_HEAD_MAX_BYTES ? -1 : 0;
+	return fits ? (long)(bytes.len - rest.len) : -1;
 }
 
 struct rds_ws {
@@ -197,11 +272,18 @@ static ssize_t on_send(const uint8_t *bytes, size_t len, int flags, void *arg)
 	return (ssize_t)len;
 }
 
+static int on_mask(uint8_t *out, size_t len, void *arg)
+{
+	const struct rds_ws *ws = arg;
+	return ws->callbacks.random(out, len) ? 0 : -1;
+}
+
 struct rds_ws *rds_ws_new(size_t max_message, const struct rds_ws_callbacks *callbacks)
 {
 	static const struct wslay_frame_callbacks wslay_callbacks = {
 	        .recv_callback = on_recv,
 	        .send_callback = on_send,
+	        .genmask_callback = on_mask,
 	};
 	struct rds_ws *ws = rds_calloc(1, sizeof *ws);
 	ws->callbacks = *callbacks;
@@ -223,6 +305,7 @@ void rds_ws_free(struct rds_ws *ws)
 static void send_frame(struct rds_ws *ws, uint8_t opcode, struct rds_view payload)
 {
 	struct wslay_frame_iocb frame = {.fin = 1,
+	                                 .mask = ws->callbacks.random != NULL,
 	                                 .opcode = opcode,
 	                                 .payload_length = payload.len,
 	                                 .data = payload.data,
@@ -247,7 +330,8 @@ static bool start_frame(struct rds_ws *ws, const struct wslay_frame_iocb *frame)
 	bool known = frame->opcode <= WSLAY_BINARY_FRAME || frame->opcode == WSLAY_PING ||
 	             frame->opcode == WSLAY_PONG || frame->opcode == WSLAY_CONNECTION_CLOSE;
 	bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
-	if (!known || frame->rsv != WSLAY_RSV_NONE || frame->mask == 0)
+	if (!known || frame->rsv != WSLAY_RSV_NONE ||
+	    (frame->mask != 0) != (ws->callbacks.random == NULL))
 		return end(ws, WSLAY_CODE_PROTOCOL_ERROR);
 	if (is_control && (frame->fin == 0 || frame->payload_length > sizeof ws->control))
 		return end(ws, WSLAY_CODE_PROTOCOL_ERROR);

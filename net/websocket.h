@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// WebSocket (RFC 6455), the server's side: the opening handshake, and messages through wslay.
-// Bytes in, bytes out; no socket.
+// WebSocket (RFC 6455), both sides: the opening handshake, and messages through wslay. Bytes in,
+// bytes out; no socket.
 #ifndef RDS_NET_WEBSOCKET_H
 #define RDS_NET_WEBSOCKET_H
 
@@ -36,6 +36,25 @@ void rds_ws_answer(const struct rds_ws_request *request, rds_sha1_fn sha1,
 // The answer that refuses it: status 400 or 426.
 const char *rds_ws_refusal(int status);
 
+// What a client's side needs of the crypto library, which is another room's. random: false if
+// there is no randomness.
+struct rds_ws_hooks {
+	rds_sha1_fn sha1;
+	bool (*random)(void *bytes, size_t len);
+};
+
+// Writes the request by which a client opens a WebSocket, NUL-terminated. nonce: random, 16 bytes.
+// host: as it was entered, with the port where it isn't the scheme's. false if it doesn't fit.
+#define RDS_WS_REQUEST_BYTES 1024
+bool rds_ws_request_write(const char *host, const char *path, const uint8_t nonce[16],
+                          char out[RDS_WS_REQUEST_BYTES]) __attribute__((warn_unused_result));
+
+// Looks for the whole head of the server's answer at the start of the bytes. Returns its length; 0
+// if more is needed; the negative of an HTTP status that is not 101; -1 if it is no answer to that
+// request.
+long rds_ws_answer_parse(struct rds_view bytes, const uint8_t nonce[16], rds_sha1_fn sha1)
+        __attribute__((warn_unused_result));
+
 struct rds_ws;
 
 struct rds_ws_callbacks {
@@ -43,6 +62,8 @@ struct rds_ws_callbacks {
 	void (*on_message)(void *ctx, struct rds_view message);
 	// Bytes for the wire.
 	void (*on_output)(void *ctx, const uint8_t *bytes, size_t len);
+	// Set: this is the client's side, whose frames are masked. NULL: the server's.
+	bool (*random)(void *bytes, size_t len);
 };
 
 // An open connection. Messages longer than max_message end it.
