@@ -138,6 +138,8 @@ bool session_play(struct talks *talks, const char *host, uint16_t port, enum tal
 	if (talk_ended(session->sides[1]) != TALK_OPEN)
 		return false;
 	talk_send(session->sides[1], &request);
+	talk_go_raw(session->sides[0]);
+	talk_go_raw(session->sides[1]);
 	return run(session);
 }
 
@@ -173,9 +175,12 @@ void session_fault(struct check_result *result, const struct check *check,
 	if (strcmp(session->failed, "pairing") != 0)
 		check_fix(result, "look into the relay's log; is something between that changes "
 		                  "or stops the bytes?");
-	else if (talk_ended(talk) == TALK_CLOSED)
+	else if (talk_ended(talk) == TALK_CLOSED && check->site.local)
 		check_fix(result, "it refuses this key: give it the ID server's key files and "
 		                  "restart it (see keys.same)");
+	else if (talk_ended(talk) == TALK_CLOSED)
+		check_fix(result, "it refuses this key: where tcp.secure is fine, copy the ID "
+		                  "server's key files to the relay and restart it");
 	else
 		check_fix(result, "is it a relay? See service.relay and its log");
 }

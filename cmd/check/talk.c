@@ -32,6 +32,7 @@ struct talk {
 	struct rds_datagram *datagram;
 	struct rds_addr remote;
 	bool is_open;
+	bool is_raw; // a session's bytes
 	enum talk_end end;
 	char why[384];
 	struct payload *queue; // oldest first
@@ -114,7 +115,8 @@ static void wait_until(struct talks *talks, uint64_t until_ms)
 	unsigned left_ms = until_ms > now_ms ? (unsigned)(until_ms - now_ms) : 0;
 	struct rds_timer *timer =
 	        rds_timer_every(talks->loop, left_ms == 0 ? 1 : left_ms, on_time, talks->loop);
-	(void)rds_loop_run(talks->loop);
+	if (rds_loop_run(talks->loop) != 0)
+		abort(); // epoll itself fails
 	rds_timer_free(timer);
 }
 
@@ -135,7 +137,10 @@ static void verbose(const struct talk *talk, const char *direction, struct rds_v
 	char text[512];
 	if (!talk->talks->check->options.verbose)
 		return;
-	(void)rds_message_describe(payload, text, sizeof text);
+	if (talk->is_raw)
+		(void)snprintf(text, sizeof text, "%zu bytes of the session", payload.len);
+	else
+		(void)rds_message_describe(payload, text, sizeof text);
 	(void)fprintf(stderr, "%s %s %s\n", talk->name, direction, text);
 }
 
@@ -282,8 +287,9 @@ static void open_datagram(struct talk *talk, const char *host, uint16_t port)
 	}
 	for (size_t i = 0; i < talks->n_ips && talk->datagram == NULL; i++) {
 		talk->remote = (struct rds_addr){.ip = talks->ips[i], .port = port};
-		(void)rds_datagram_open(talks->loop, &talk->remote, &callbacks, talk,
-		                        &talk->datagram, &err);
+		if (rds_datagram_open(talks->loop, &talk->remote, &callbacks, talk, &talk->datagram,
+		                      &err) != 0)
+			talk->datagram = NULL;
 	}
 	rds_addr_format(&talk->remote, addr);
 	(void)snprintf(talk->name, sizeof talk->name, "udp %s", addr);
@@ -495,6 +501,11 @@ bool talk_ask(struct talk *talk, const rds_message *msg, uint32_t tag, rds_messa
 			return is_expected(talk, payload, tag, 0, answer);
 	}
 	return false;
+}
+
+void talk_go_raw(struct talk *talk)
+{
+	talk->is_raw = true;
 }
 
 // --- the secure channel

@@ -69,6 +69,9 @@ bool talk_expect(struct talk *talk, uint32_t tag, uint32_t or_tag, rds_message *
 // Over UDP: sends msg, and again every 700 ms, until the message has come.
 bool talk_ask(struct talk *talk, const rds_message *msg, uint32_t tag, rds_message *answer);
 
+// From now on it carries a session's own bytes, no messages.
+void talk_go_raw(struct talk *talk);
+
 // Secures it from now on; takes channel.
 void talk_secure(struct talk *talk, struct rds_channel *channel);
 
