@@ -78,6 +78,19 @@ int rds_store_backup(struct rds_store *store, const char *path, struct rds_error
 int rds_store_copy(const char *from, const char *to, uint64_t *n_peers, struct rds_error *err)
         __attribute__((warn_unused_result));
 
+// What a look at a database tells.
+struct rds_store_look {
+	uint64_t n_peers;
+	int64_t version; // of our tables; -1: it has none
+	bool foreign;    // no table of peers, or another program's
+	bool whole;      // all of it was looked at before the time was up
+};
+
+// Looks a file over that a server may have in use: SQLite's own check of it, for at most limit_ms.
+// Nothing is written or left beside it. -RDS_EPARSE: it is damaged; -RDS_ESTORE: it can't be read.
+int rds_store_look(const char *path, unsigned limit_ms, struct rds_store_look *out,
+                   struct rds_error *err) __attribute__((warn_unused_result));
+
 // Takes up to max ended writes, in the order in which they were queued.
 size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_t max);
 

@@ -65,7 +65,7 @@ static bool uses_log(const char *path)
 // A reader in WAL mode makes side files, and may leave them. Where there is no log, nothing but
 // the file itself has to be read. Else, who has the file for himself needs no shared memory; and
 // if somebody is at work there, the side files are his.
-static bool open_source(const char *path, sqlite3 **db)
+bool store_sqlite_open_source(const char *path, sqlite3 **db)
 {
 	if (!uses_log(path))
 		return open_from(path, "mode=rw", NULL, db);
@@ -91,7 +91,7 @@ static int copy_pages(const char *from, const char *to, struct rds_error *err)
 	sqlite3 *copy = NULL;
 	int rc = 0;
 	int step = SQLITE_ERROR;
-	if (!open_source(from, &source)) {
+	if (!store_sqlite_open_source(from, &source)) {
 		rc = fail(err, from, "can't read the database", source);
 	} else if (sqlite3_open(to, &copy) == SQLITE_OK) {
 		(void)sqlite3_busy_timeout(source, BUSY_MS);
@@ -106,8 +106,7 @@ static int copy_pages(const char *from, const char *to, struct rds_error *err)
 	return rc;
 }
 
-// What is wrong; the line before says which database of the file.
-static const char *last_line(const char *text)
+const char *store_sqlite_last_line(const char *text)
 {
 	const char *end = text == NULL ? NULL : strrchr(text, '\n');
 	return end == NULL ? text : end + 1;
@@ -124,7 +123,7 @@ static int look_over(const char *from, const char *to, uint64_t *n_peers, struct
 	if (sqlite3_open(to, &db) == SQLITE_OK &&
 	    sqlite3_prepare_v2(db, "pragma quick_check(1)", -1, &check, NULL) == SQLITE_OK &&
 	    sqlite3_step(check) == SQLITE_ROW)
-		fault = last_line((const char *)sqlite3_column_text(check, 0));
+		fault = store_sqlite_last_line((const char *)sqlite3_column_text(check, 0));
 	if (fault == NULL)
 		rc = fail(err, from, "can't read the database", db);
 	else if (strcmp(fault, "ok") != 0)

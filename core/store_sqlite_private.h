@@ -63,6 +63,13 @@ void store_sqlite_close(struct rds_store *store);
 // Fills *err with what SQLite says and what to do.
 int store_sqlite_fail(struct rds_store *store, struct rds_error *err, const char *what);
 
+// store_sqlite_copy.c: opens another server's file for reading, without a trace beside it. false:
+// *db says why, and is the caller's to close.
+bool store_sqlite_open_source(const char *path, sqlite3 **db);
+
+// What is wrong, of quick_check's text: the lines before it say which database is meant.
+const char *store_sqlite_last_line(const char *text);
+
 // Runs a statement that gives no rows; false, and a line in the log, if SQLite refuses.
 bool store_sqlite_run(struct rds_store *store, sqlite3_stmt *statement);
 

@@ -7,8 +7,6 @@
 	{                              \
 		(void)check;           \
 	}
-PENDING(check_files)
-PENDING(check_keys)
 PENDING(check_firewall)
 PENDING(check_docker)
 PENDING(check_tailscale)
