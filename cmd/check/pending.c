@@ -20,10 +20,3 @@ int check_compare(struct check *check, const char *path, struct rds_error *err)
 	(void)err;
 	return 0;
 }
-
-int check_explain(const char *text, bool json)
-{
-	(void)text;
-	(void)json;
-	return 0;
-}
