@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # make            build/rdsrv
-# make install    DESTDIR= PREFIX=/usr/local
+# make install    DESTDIR= PREFIX=/usr/local; install-systemd and install-firewall likewise
 # make test       unit tests and end-to-end tests of what was built
 # make lint       include rules, clang-tidy, cppcheck, shellcheck, mandoc
 # V=1 shows commands; CC=clang, BUILD=build-x and SAN=address,undefined make other builds.
@@ -73,29 +73,7 @@ generated: $(GEN)
 include test/unit/unit.mk
 include test/fuzz/fuzz.mk
 include test/bench/bench.mk
-
-install: $(BUILD)/rdsrv
-	$(INSTALL) -D -m 0755 $(BUILD)/rdsrv $(DESTDIR)$(PREFIX)/bin/rdsrv
-	for name in hbbs hbbr rustdesk-utils; do \
-		link=$(DESTDIR)$(PREFIX)/bin/$$name; \
-		if [ -e "$$link" ] && [ ! -L "$$link" ]; then \
-			echo "$$link is another program, and stays"; \
-		else \
-			ln -sf rdsrv "$$link"; \
-		fi || exit 1; \
-	done
-	for file in migrate.sh migrate/old.sh migrate/compose.awk migrate/settings.awk; do \
-		$(INSTALL) -D -m 0644 packaging/$$file \
-			$(DESTDIR)$(PREFIX)/share/rdsrv/$$file || exit 1; \
-	done
-	chmod 0755 $(DESTDIR)$(PREFIX)/share/rdsrv/migrate.sh
-	mkdir -p $(DESTDIR)$(PREFIX)/sbin
-	ln -sf ../share/rdsrv/migrate.sh $(DESTDIR)$(PREFIX)/sbin/rdsrv-migrate
-	for page in man/*.[1578]; do \
-		section=$${page##*.}; \
-		$(INSTALL) -D -m 0644 $$page \
-			$(DESTDIR)$(PREFIX)/share/man/man$$section/$${page##*/} || exit 1; \
-	done
+include packaging/install.mk
 
 test: unit-test all
 	/usr/bin/python3 -m pytest -q test/e2e
@@ -107,5 +85,5 @@ clean:
 	rm -rf build build-*
 
 -include $(wildcard $(OBJS:.o=.d))
-.PHONY: all generated install test lint clean
+.PHONY: all generated test lint clean
 .DELETE_ON_ERROR:
