@@ -8,10 +8,6 @@
 		(void)check;           \
 	}
 PENDING(check_firewall)
-PENDING(check_docker)
-PENDING(check_tailscale)
-PENDING(check_names)
-PENDING(check_clock)
 
 int check_compare(struct check *check, const char *path, struct rds_error *err)
 {
