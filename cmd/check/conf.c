@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <time.h>
 
-static const char fix_export[] = "give the client a new one: rdsrv export-conf at the server "
+static const char fix_export[] = "give the client a new one: `rdsrv export-conf` at the server "
                                  "writes it";
 
 // --- at the server: against its keys and settings

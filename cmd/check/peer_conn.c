@@ -60,7 +60,7 @@ static bool secure(struct check_result *result, const struct check *check, struc
 			check_fix(result, "see keys.pair: is the server running with these files?");
 		else
 			check_fix(result,
-			          "give clients the server's key: rdsrv export-conf there (or "
+			          "give clients the server's key: `rdsrv export-conf` there (or "
 			          "cat id_ed25519.pub) shows it");
 		return false;
 	case RDS_OFFER_GOOD:
@@ -88,7 +88,7 @@ static void judge_registration(struct check_result *result, const struct check *
 	} else {
 		check_fail(result, "the registration at %s is refused: %s", talk_name(talk),
 		           play_result_text(response->result));
-		check_fix(result, check->site.local ? "see rdsrv ctl id blocked, and the log"
+		check_fix(result, check->site.local ? "see `rdsrv ctl id blocked`, and the log"
 		                                    : "look into the server's log");
 	}
 }

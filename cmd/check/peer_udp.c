@@ -15,7 +15,7 @@ static bool is_answer_ok(struct check_result *result, const struct check *check,
 	if (code == rds_RegisterPkResponse_Result_SERVER_ERROR)
 		check_fix(result, "see files.database and files.data-dir: can the server write?");
 	else
-		check_fix(result, check->site.local ? "see rdsrv ctl id blocked, and the log"
+		check_fix(result, check->site.local ? "see `rdsrv ctl id blocked`, and the log"
 		                                    : "wait a minute and try again");
 	return false;
 }

@@ -127,7 +127,7 @@ static void fix_silence(struct check_result *result, const struct check *check, 
 		          proto, port);
 	else
 		check_fix(result,
-		          "open %s port %u at the server (ufw allow %u/%s) and forward it "
+		          "open %s port %u at the server (`ufw allow %u/%s`) and forward it "
 		          "on its router; then run rdsrv check there",
 		          proto, port, port, proto);
 }

@@ -64,12 +64,12 @@ static void tell_refusal(struct check_result *result, const struct check *check,
 	else
 		check_fail(result, "the client is refused: %s", failure_text(response->failure));
 	if (!mismatch)
-		check_fix(result, "see rdsrv ctl id recent at the server: it says why");
+		check_fix(result, "see `rdsrv ctl id recent` at the server: it says why");
 	else if (check->site.local)
 		check_fix(result, "the server enforces another key than its files hold: see "
 		                  "keys.pair");
 	else
-		check_fix(result, "give the client the server's key: rdsrv export-conf there "
+		check_fix(result, "give the client the server's key: `rdsrv export-conf` there "
 		                  "(or cat id_ed25519.pub) shows it");
 }
 
@@ -89,7 +89,7 @@ static void judge_pk(struct check_result *result, const struct play *play, struc
 	} else if (!rds_signed_open(key_of(play), pk, &content)) {
 		check_fail(result, "the answer is signed with another key: sessions run "
 		                   "unencrypted, or are refused");
-		check_fix(result, "give clients the key that the server has: rdsrv export-conf");
+		check_fix(result, "give clients the key that the server has: `rdsrv export-conf`");
 	} else if (rds_message_decode_id_pk(content, &id_pk) != 0 ||
 	           !rds_view_equal(rds_get(id_pk.id), rds_view_text(play->player->id)) ||
 	           !rds_view_equal(rds_get(id_pk.pk),
@@ -332,7 +332,7 @@ static void play_relay_name(const struct play *play, struct check_result *result
 	if (!talk_expect(a, rds_RendezvousMessage_relay_response_tag, 0, &answer, &payload)) {
 		check_fail(result, "the device chose the relay, but the client isn't told: %s",
 		           talk_why(a));
-		check_fix(result, "see rdsrv ctl id recent at the server");
+		check_fix(result, "see `rdsrv ctl id recent` at the server");
 		return;
 	}
 	struct rds_view named = rds_get(answer.member.relay_response.relay_server);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RELEASE_MS 1000
+
 static const char *text_of(const cJSON *json, const char *name)
 {
 	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
@@ -152,14 +154,23 @@ void check_site_here(struct check_site *site, struct rds_settings *settings, uns
 		go_to_first_relay(site);
 }
 
-void check_site_clear(struct check_site *site)
+// Those that aren't given back end by themselves.
+static void release_ids(const struct check_site *site)
 {
+	char request[32 + SITE_IDS * sizeof site->ids[0]] = "check-release";
 	cJSON *answer = NULL;
 	struct rds_error err;
-	if (site->reserved &&
-	    rds_running_ask_within(site->dir, "id", "check-release", 1000, &answer, &err) != 0)
-		answer = NULL; // they end by themselves
-	cJSON_Delete(answer);
+	size_t len = strlen(request);
+	for (size_t i = 0; i < SITE_IDS; i++)
+		len += (size_t)snprintf(request + len, sizeof request - len, " %s", site->ids[i]);
+	if (rds_running_ask_within(site->dir, "id", request, RELEASE_MS, &answer, &err) == 0)
+		cJSON_Delete(answer);
+}
+
+void check_site_clear(struct check_site *site)
+{
+	if (site->reserved)
+		release_ids(site);
 	cJSON_Delete(site->id.status);
 	cJSON_Delete(site->id.settings);
 	cJSON_Delete(site->relay.status);

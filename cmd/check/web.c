@@ -113,8 +113,8 @@ void check_http(struct check *check)
 		           "ready\"",
 		           talk_name(talk));
 		check_fix(&result,
-		          "have the firewall reject TCP %u instead of dropping it: ufw "
-		          "reject %u/tcp",
+		          "have the firewall reject TCP %u instead of dropping it: "
+		          "`ufw reject %u/tcp`",
 		          port, port);
 		break;
 	case TALK_UNRESOLVED:

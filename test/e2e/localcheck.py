@@ -19,7 +19,7 @@ BROKEN_S = 10.0
 
 def checks(directory: Path, *only: str, **options: Any) -> dict[str, Check]:
     """All results of these checks and groups by name; the exit code must go with them."""
-    args = ["check", "--data-dir", str(directory), "--json", "--only", ",".join(only)]
+    args = ["check", "--data-dir", str(directory), "--json", "--only", ",".join(only), *options.pop("args", [])]
     began = time.monotonic()
     done = run_rdsrv(*args, cwd=options.pop("cwd", Path("/")), **options)
     took = time.monotonic() - began

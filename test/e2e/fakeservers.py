@@ -1,0 +1,159 @@
+"""Servers that are none, or others: what a check has to live with. Each runs in threads until it is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Callable, Iterator
+
+from rdserver import free_base_port, random_loopback
+from rdwire import FrameReader, WireError, decode, encode, frame
+from rdws import accept_of, frame_head
+
+Talk = Callable[[socket.socket], None]
+Answer = Callable[[bytes], "bytes | None"]
+
+
+class FakeServer:
+    """Listens at all of a server's ports: `talk` has each TCP connection, `answer` each datagram."""
+
+    def __init__(self, talk: Talk, answer: Answer) -> None:
+        self.host = random_loopback()
+        self.port = free_base_port([self.host])
+        self._talk, self._answer = talk, answer
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._closing = False
+        for port in range(self.port - 2, self.port + 4):
+            self._start(self._accept, self._listen(port))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((self.host, self.port))
+        self._sockets.append(udp)
+        self._start(self._serve_udp, udp)
+
+    def _listen(self, port: int) -> socket.socket:
+        sock = socket.create_server((self.host, port))
+        self._sockets.append(sock)
+        return sock
+
+    def _start(self, fn: Callable[[socket.socket], None], sock: socket.socket) -> None:
+        thread = threading.Thread(target=fn, args=(sock,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while not self._closing:
+                sock, _ = listening.accept()
+                self._sockets.append(sock)
+                self._start(self._converse, sock)
+
+    def _converse(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError, WireError), sock:
+            self._talk(sock)
+
+    def _serve_udp(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while not self._closing:
+                payload, sender = sock.recvfrom(65536)
+                reply = self._answer(payload)
+                if reply is not None:
+                    sock.sendto(reply, sender)
+
+    def close(self) -> None:
+        self._closing = True
+        for sock in list(self._sockets):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        for thread in self._threads:
+            thread.join(5)
+
+
+def payloads(sock: socket.socket, first: bytes) -> Iterator[bytes]:
+    """What a framed client says, from the bytes that are there already on."""
+    reader = FrameReader()
+    data = first
+    while data:
+        reader.feed(data)
+        while (payload := reader.next()) is not None:
+            yield payload
+        data = sock.recv(65536)
+
+
+def open_websocket(sock: socket.socket, head: bytes) -> bytearray:
+    """Answers the opening request; what came behind it."""
+    while b"\r\n\r\n" not in head:
+        head += sock.recv(4096)
+    head, _, rest = head.partition(b"\r\n\r\n")
+    key = next(
+        line.split(b":", 1)[1].strip().decode()
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"sec-websocket-key:")
+    )
+    sock.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept_of(key).encode() + b"\r\n\r\n"
+    )
+    return bytearray(rest)
+
+
+def _take_message(data: bytearray) -> bytes | None:
+    """Takes a client's short, masked message out of the data."""
+    size = data[1] & 0x7F if len(data) > 1 else 0
+    at = 4 if size == 126 else 2
+    if len(data) < at + 4:
+        return None
+    size = int.from_bytes(data[2:4], "big") if size == 126 else size
+    if len(data) < at + 4 + size:
+        return None
+    mask, body = data[at : at + 4], data[at + 4 : at + 4 + size]
+    del data[: at + 4 + size]
+    return bytes(byte ^ mask[i % 4] for i, byte in enumerate(body))
+
+
+def messages(sock: socket.socket, data: bytearray) -> Iterator[bytes]:
+    """What a client on a WebSocket says."""
+    while True:
+        while (got := _take_message(data)) is not None:
+            yield got
+        more = sock.recv(65536)
+        if not more:
+            return
+        data += more
+
+
+class FreeHbbs:
+    """An ID server that is not ours: takes no registrations over connections, and enforces no key."""
+
+    def answer(self, payload: bytes) -> bytes | None:
+        got = decode(payload)
+        if got.kind == "RegisterPeer":
+            return encode("RegisterPeerResponse", request_pk=True)
+        if got.kind == "TestNatRequest":
+            return encode("TestNatResponse", port=4242)
+        return None
+
+    def reply(self, payload: bytes) -> bytes | None:
+        got = decode(payload)
+        if got.kind == "RegisterPk":
+            return encode("RegisterPkResponse", result=6)
+        if got.kind == "TestNatRequest":
+            return encode("TestNatResponse", port=4242)
+        if got.kind == "PunchHoleRequest":
+            return encode("PunchHoleResponse", failure=0)
+        return None
+
+    def talk(self, sock: socket.socket) -> None:
+        first = sock.recv(65536)
+        if first.startswith(b"GET "):
+            for message in messages(sock, open_websocket(sock, first)):
+                reply = self.reply(message)
+                if reply is not None:
+                    sock.sendall(frame_head(2, len(reply), mask=False) + reply)
+            return
+        for payload in payloads(sock, first):
+            reply = self.reply(payload)
+            if reply is not None:
+                sock.sendall(frame(reply))
