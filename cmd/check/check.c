@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define NAME         "rdsrv check"
-#define STEP_MS      4000
+#define STEP_MS      3000
 #define STEP_SEC_MAX 60
 #define CONTROL_MS   1500
 
@@ -129,7 +129,7 @@ static const struct rds_cli_option options[OPTIONS] = {
         [JSON] = {"json", 0, NULL, "the results as JSON"},
         [ONLY] = {"only", 0, "NAME,...", "only these checks, or groups of them"},
         [SKIP] = {"skip", 0, "NAME,...", "all but these"},
-        [TIMEOUT] = {"timeout", 0, "SECONDS", "how long each step may take (4)"},
+        [TIMEOUT] = {"timeout", 0, "SECONDS", "how long each step may take (3)"},
         [VERBOSE] = {"verbose", 'v', NULL, "each message sent and received, on stderr"},
         [REGISTER] = {"register", 0, NULL, "elsewhere: register too; rows stay behind there"},
         [REPORT] = {"report", 0, "FILE", "write the results there, for --compare"},

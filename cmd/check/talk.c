@@ -477,6 +477,12 @@ bool talk_expect(struct talk *talk, uint32_t tag, uint32_t or_tag, rds_message *
 	return talk_receive(talk, payload) && is_expected(talk, *payload, tag, or_tag, msg);
 }
 
+bool talk_expect_within(struct talk *talk, unsigned ms, uint32_t tag, rds_message *msg)
+{
+	struct rds_view payload;
+	return talk_receive_within(talk, ms, &payload) && is_expected(talk, payload, tag, 0, msg);
+}
+
 // Server's own affairs may come in between.
 static bool is_by_the_way(uint32_t tag)
 {

@@ -65,6 +65,7 @@ bool talk_receive_offer(struct talk *talk, struct rds_view *payload);
 // something else came, or nothing; talk_why says.
 bool talk_expect(struct talk *talk, uint32_t tag, uint32_t or_tag, rds_message *msg,
                  struct rds_view *payload);
+bool talk_expect_within(struct talk *talk, unsigned ms, uint32_t tag, rds_message *msg);
 
 // Over UDP: sends msg, and again every 700 ms, until the message has come.
 bool talk_ask(struct talk *talk, const rds_message *msg, uint32_t tag, rds_message *answer);

@@ -57,7 +57,7 @@ class FakeServer:
         with contextlib.suppress(OSError):
             while not self._closing:
                 payload, sender = sock.recvfrom(65536)
-                reply = self._answer(payload)
+                reply = self._answer(payload) if sender else None
                 if reply is not None:
                     sock.sendto(reply, sender)
 

@@ -49,7 +49,7 @@ def check(server: FakeServer, *args: str, text: bool = False) -> tuple[dict[str,
     assert took < WHOLE_S, f"it took {took:.1f} s"
     assert done.returncode in (0, 1), done.stderr
     said = done.stdout + done.stderr
-    assert all(c == "\n" or c.isprintable() for c in said), [c for c in said if c != "\n" and not c.isprintable()]
+    assert all(c in "\n\t" or c.isprintable() for c in said), [c for c in said if c not in "\n\t" and not c.isprintable()]
     results = {} if text else {c["name"]: c for c in json.loads(done.stdout)["checks"]}
     return results, said
 
@@ -77,7 +77,7 @@ def no_datagram(payload: bytes) -> bytes | None:
 def test_random_bytes(fake: Start, seed: int) -> None:
     results, _ = check(fake(*garbage(seed)))
     for name in ("udp.register", "tcp.secure", "ws.register", "relay.tcp", "punch"):
-        assert results[name]["status"] == "fail" and results[name]["fix"], results[name]
+        assert results[name]["status"] in ("fail", "warn") and results[name]["fix"], results[name]
 
 
 def test_random_bytes_for_people(fake: Start) -> None:
