@@ -247,8 +247,7 @@ static void play_wrong_key_at_id(const struct play *play, struct check_result *r
 	if (talk_expect(a, rds_RendezvousMessage_punch_hole_response_tag, 0, &answer, &payload))
 		judge_wrong_key(result, play->check, &answer.member.punch_hole_response);
 	else
-		play_not_through(result, play->check, a, "the ID server", "tcp",
-		                 play->check->site.id_port);
+		check_skip(result, "needs an ID server that answers (punch)");
 	talk_close(a);
 }
 
