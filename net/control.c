@@ -141,7 +141,9 @@ int rds_control_ask(const char *path, const char *request, unsigned timeout_ms, 
 	         (*answer = read_answer(fd, timeout_ms)) == NULL)
 		rc = rds_fail(err, RDS_ESYS, "no answer from the control socket: %s",
 		              strerror(errno));
+	int error = errno;
 	free(line);
 	(void)close(fd);
+	errno = error;
 	return rc;
 }

@@ -20,7 +20,7 @@ int rds_control_open(struct rds_loop *loop, const char *path, rds_line_fn answer
 void rds_control_close(struct rds_control *control);
 
 // The client's side: sends a request and waits for the answer, *answer being fresh memory.
-// -RDS_ENOENT if nobody listens there (*err untouched), -RDS_ESYS.
+// -RDS_ENOENT if nobody listens there (*err untouched), -RDS_ESYS, with errno as it is in *err.
 int rds_control_ask(const char *path, const char *request, unsigned timeout_ms, char **answer,
                     struct rds_error *err) __attribute__((warn_unused_result));
 

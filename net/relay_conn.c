@@ -167,13 +167,27 @@ static void wait_for_other(struct conn *conn)
 	(void)event_add(&conn->event, NULL);
 }
 
+static enum relay_kind kind_of(struct rds_view uuid)
+{
+	static const char prefix[] = RDS_PROBE_UUID_PREFIX;
+	if (uuid.len >= sizeof prefix - 1 && memcmp(uuid.data, prefix, sizeof prefix - 1) == 0)
+		return RELAY_PROBE;
+	return rds_is_check(uuid) ? RELAY_CHECK : RELAY_CLIENTS;
+}
+
+// A probe or check that has the key is no client that uses it; one that hasn't is told like
+// anybody, since anybody can call himself so.
 static bool key_fits(struct conn *conn, const rds_RequestRelay *request)
 {
 	struct rds_relay *relay = conn->relay;
+	struct rds_view key = rds_get(request->licence_key);
 	uint32_t held;
-	enum rds_key_verdict verdict =
-	        rds_key_judge(&relay->config.keys, rds_get(request->licence_key),
-	                      rds_get(request->id), &conn->remote, &held);
+	if (kind_of(rds_get(request->uuid)) != RELAY_CLIENTS &&
+	    rds_key_judge(&relay->config.keys, key, rds_get(request->id), NULL, &held) ==
+	            RDS_KEY_OK)
+		return true;
+	enum rds_key_verdict verdict = rds_key_judge(
+	        &relay->config.keys, key, rds_get(request->id), &conn->remote, &held);
 	if (verdict != RDS_KEY_OK)
 		relay->status.counters.n[rds_key_reason(verdict)]++;
 	return verdict == RDS_KEY_OK;
@@ -195,14 +209,6 @@ static void meet(struct conn *conn, uint64_t other_id, struct rds_view uuid)
 	}
 	relay_conn_end(other, RDS_WHY_NOT_ISSUED);
 	relay_conn_end(conn, RDS_WHY_NOT_ISSUED);
-}
-
-static enum relay_kind kind_of(struct rds_view uuid)
-{
-	static const char prefix[] = RDS_PROBE_UUID_PREFIX;
-	if (uuid.len >= sizeof prefix - 1 && memcmp(uuid.data, prefix, sizeof prefix - 1) == 0)
-		return RELAY_PROBE;
-	return rds_is_check(uuid) ? RELAY_CHECK : RELAY_CLIENTS;
 }
 
 static void take_request(struct conn *conn, const rds_RequestRelay *request)

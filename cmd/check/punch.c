@@ -242,7 +242,7 @@ static void play_wrong_key_at_id(const struct play *play, struct check_result *r
 	struct rds_view payload;
 	play_wrong_key(key);
 	struct talk *a = open_tcp(play);
-	rds_message request = play_punch_hole("rdsrv-check-nobody", key, false);
+	rds_message request = play_punch_hole(play->check->site.ids[PLAY_SPARE], key, false);
 	talk_send(a, &request);
 	if (talk_expect(a, rds_RendezvousMessage_punch_hole_response_tag, 0, &answer, &payload))
 		judge_wrong_key(result, play->check, &answer.member.punch_hole_response);

@@ -41,6 +41,11 @@ def statuses(results: dict[str, Any]) -> dict[str, str]:
     return {name: check["status"] for name, check in results.items()}
 
 
+def ctl(server: Server, *words: str) -> None:
+    done = run_rdsrv("ctl", "--data-dir", str(server.directory), *words, cwd=server.directory)
+    assert done.returncode == 0, done.stderr
+
+
 def rows(server: Server) -> list[str]:
     """The ids in the server's database."""
     with sqlite3.connect(f"file:{server.directory}/db_v2.sqlite3?mode=ro", uri=True) as db:
@@ -56,9 +61,13 @@ def all_fine(results: dict[str, Any]) -> None:
 
 def test_serve_is_healthy_and_nothing_stays_behind(lab: Lab) -> None:
     server = lab.server("serve")
+    before = sorted(path.name for path in server.directory.iterdir())
     all_fine(checks(server.directory, *PLAYED))
     assert rows(server) == []
-    assert server.status_of("id")["peers"] == 0
+    status = server.status_of("id")
+    assert (status["peers"], status["online"], status["check_ids"], status["counters"]) == (0, 0, 0, {})
+    ctl(server, "id", "key-use")  # writes down which keys are in use
+    assert sorted(path.name for path in server.directory.iterdir()) == before
 
 
 def test_two_processes_are_healthy(lab: Lab) -> None:
