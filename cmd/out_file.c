@@ -19,9 +19,10 @@ static int fail_sys(const char *path, const char *what, struct rds_error *err)
 	return rds_fail(err, RDS_ESYS, "%s: %s: %s", path, what, strerror(errno));
 }
 
-int rds_in_file_read(const char *path, uint8_t **out, size_t *len, struct rds_error *err)
+int rds_in_file_read_up_to(const char *path, size_t max_bytes, const char *what, uint8_t **out,
+                           size_t *len, struct rds_error *err)
 {
-	const size_t cap = RDS_CLIENT_FILE_MAX_BYTES + 1;
+	const size_t cap = max_bytes + 1;
 	bool is_stdin = strcmp(path, "-") == 0;
 	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -29,8 +30,7 @@ int rds_in_file_read(const char *path, uint8_t **out, size_t *len, struct rds_er
 	*out = rds_calloc(cap, 1);
 	ssize_t n = rds_read_to_end(fd, *out, cap);
 	int rc = n < 0              ? fail_sys(path, "can't read", err)
-	         : (size_t)n == cap ? rds_fail(err, RDS_ETOOBIG,
-	                                       "%s: too long for a client's configuration", path)
+	         : (size_t)n == cap ? rds_fail(err, RDS_ETOOBIG, "%s: too long for %s", path, what)
 	                            : 0;
 	if (!is_stdin)
 		(void)close(fd);
@@ -39,6 +39,12 @@ int rds_in_file_read(const char *path, uint8_t **out, size_t *len, struct rds_er
 	else
 		*len = (size_t)n;
 	return rc;
+}
+
+int rds_in_file_read(const char *path, uint8_t **out, size_t *len, struct rds_error *err)
+{
+	return rds_in_file_read_up_to(path, RDS_CLIENT_FILE_MAX_BYTES, "a client's configuration",
+	                              out, len, err);
 }
 
 // What is there under the name. *there stays false if nothing is.

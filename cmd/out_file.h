@@ -26,7 +26,12 @@ int rds_out_file_write(const char *path, struct rds_view bytes,
                        const struct rds_out_options *options, struct rds_error *err)
         __attribute__((warn_unused_result));
 
-// Reads a whole file ("-": standard input) into fresh memory. -RDS_ESYS, -RDS_ETOOBIG.
+// Reads a whole file ("-": standard input) into fresh memory; what: for what more than max_bytes is
+// too long. -RDS_ESYS, -RDS_ETOOBIG.
+int rds_in_file_read_up_to(const char *path, size_t max_bytes, const char *what, uint8_t **out,
+                           size_t *len, struct rds_error *err) __attribute__((warn_unused_result));
+
+// A client's configuration.
 int rds_in_file_read(const char *path, uint8_t **out, size_t *len, struct rds_error *err)
         __attribute__((warn_unused_result));
 

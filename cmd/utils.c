@@ -7,9 +7,10 @@
 
 static int usage(void)
 {
-	(void)fputs("usage: rustdesk-utils genkeypair | validatekeypair PUBLIC SECRET\n"
-	            "rdsrv has more: rdsrv keygen --help\n",
-	            stderr);
+	(void)fputs(
+	        "usage: rustdesk-utils genkeypair | validatekeypair PUBLIC SECRET | doctor HOST\n"
+	        "rdsrv has more: rdsrv keygen --help, rdsrv check --help\n",
+	        stderr);
 	return RDS_EXIT_USAGE;
 }
 
@@ -64,11 +65,21 @@ static int validate_key_pair(const char *public, const char *secret)
 	return end_output();
 }
 
+static int doctor(char *host)
+{
+	char name[] = "check";
+	char option[] = "--host";
+	char *argv[] = {name, option, host, NULL};
+	return cmd_check(3, argv);
+}
+
 int cmd_utils(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "genkeypair") == 0)
 		return gen_key_pair();
 	if (argc == 4 && strcmp(argv[1], "validatekeypair") == 0)
 		return validate_key_pair(argv[2], argv[3]);
+	if (argc == 3 && strcmp(argv[1], "doctor") == 0)
+		return doctor(argv[2]);
 	return usage();
 }

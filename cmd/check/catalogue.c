@@ -47,7 +47,16 @@ const struct check_row check_rows[] = {
         {"http.21114", CHECK_ANYWHERE, "the API's port answers or refuses at once"},
         {"conf", CHECK_ANYWHERE, "--conf: host, relay and key against the server"},
         {"clock", CHECK_ANYWHERE, "this machine's clock"},
-        {"compare", CHECK_ANYWHERE, "--compare: what works at the server and not here"},
+        {"compare.all", CHECK_ANYWHERE, "--compare: how much is fine at the server and here"},
+        {"compare.server", CHECK_ANYWHERE, "what fails at the server itself"},
+        {"compare.dns", CHECK_ANYWHERE, "names resolve to the same here and there (split DNS)"},
+        {"compare.host", CHECK_ANYWHERE, "nothing is reached: firewall, forwarding, address"},
+        {"compare.hairpin", CHECK_ANYWHERE, "the public address, from the server's own network"},
+        {"compare.udp", CHECK_ANYWHERE, "UDP is blocked on the way"},
+        {"compare.tcp", CHECK_ANYWHERE, "TCP ports that a firewall closes on the way"},
+        {"compare.nat", CHECK_ANYWHERE, "ports are rewritten on the way"},
+        {"compare.gateway", CHECK_ANYWHERE, "the server sees all peers as one gateway"},
+        {"compare.other", CHECK_ANYWHERE, "what else works at the server and not here"},
 };
 const size_t check_n_rows = sizeof check_rows / sizeof check_rows[0];
 
@@ -120,5 +129,7 @@ bool check_wants(const struct check *check, const char *name)
 	size_t len = strlen(name);
 	bool skipped =
 	        options->skip != NULL && name[len - 1] != '.' && list_has(options->skip, name);
-	return !skipped && (options->only == NULL || list_has(options->only, name));
+	// Comparisons are asked for by an option of their own.
+	return !skipped && (options->only == NULL || list_has(options->only, name) ||
+	                    strncmp(name, "compare.", 8) == 0);
 }

@@ -246,9 +246,6 @@ static int find_site(struct check *check, struct rds_act *act)
 static int finish(struct check *check, const struct rds_cli_result *result, uint64_t took_ms)
 {
 	struct rds_error err = {""};
-	if (result->values[COMPARE] != NULL &&
-	    check_compare(check, result->values[COMPARE], &err) != 0)
-		return wrong_use("%s", err.text);
 	check_sort(check);
 	if (!check_print(check, took_ms)) {
 		(void)fputs(NAME ": can't write to standard output\n", stderr);
@@ -268,11 +265,21 @@ static int finish(struct check *check, const struct rds_cli_result *result, uint
 static int run(struct check *check, struct rds_act *act)
 {
 	uint64_t began_ms = check_now_ms();
+	struct rds_error err = {""};
+	const char *report = act->result.values[COMPARE];
+	struct check_compared *compared =
+	        report == NULL ? NULL : check_compared_open(report, &err);
+	if (report != NULL && compared == NULL)
+		return wrong_use("%s", err.text);
 	int code = find_site(check, act);
-	if (code != RDS_EXIT_OK)
-		return code;
-	run_scripts(check);
-	return finish(check, &act->result, check_now_ms() - began_ms);
+	if (code == RDS_EXIT_OK) {
+		run_scripts(check);
+		if (compared != NULL)
+			check_compare(check, compared);
+		code = finish(check, &act->result, check_now_ms() - began_ms);
+	}
+	check_compared_free(compared);
+	return code;
 }
 
 int cmd_check(int argc, char **argv)

@@ -129,14 +129,21 @@ void check_sort(struct check *check);
 // To stdout, for people or as JSON. false: it can't be written.
 bool check_print(const struct check *check, uint64_t took_ms);
 
-// As JSON into a file. -RDS_E... with *err.
+// As JSON into a file, with what a comparison needs besides. -RDS_E... with *err.
+#define CHECK_REPORT_VERSION 1
 int check_report(const struct check *check, const char *path, struct rds_error *err)
         __attribute__((warn_unused_result));
 
-// compare.c: what the report of a check at the server says beside our own results; adds results
-// named compare.*. -RDS_E... with *err.
-int check_compare(struct check *check, const char *path, struct rds_error *err)
-        __attribute__((warn_unused_result));
+// This host's private addresses, separated by commas; fresh memory.
+char *check_addresses(void);
+
+// compare.c: the report of a check at the server. NULL with *err: it can't be read, or is none.
+struct check_compared;
+struct check_compared *check_compared_open(const char *path, struct rds_error *err);
+void check_compared_free(struct check_compared *compared);
+
+// Adds what it says beside our own results, named compare.*.
+void check_compare(struct check *check, const struct check_compared *compared);
 
 // explain.c: what a message of a client or server means. Returns the exit code. text: empty or a
 // part of the message.

@@ -8,11 +8,3 @@
 		(void)check;           \
 	}
 PENDING(check_firewall)
-
-int check_compare(struct check *check, const char *path, struct rds_error *err)
-{
-	(void)check;
-	(void)path;
-	(void)err;
-	return 0;
-}

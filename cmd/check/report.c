@@ -4,7 +4,10 @@
 
 #include "cmd/json.h"
 #include "cmd/out_file.h"
+#include "conf/values.h"
+#include "core/alloc.h"
 #include "core/text.h"
+#include "net/interfaces.h"
 
 #include <cJSON.h>
 #include <stdio.h>
@@ -51,9 +54,9 @@ static cJSON *as_json(const struct check *check)
 	return json;
 }
 
-static char *json_text(const struct check *check)
+// Takes json.
+static char *json_text(cJSON *json)
 {
-	cJSON *json = as_json(check);
 	char *text = cJSON_Print(json);
 	cJSON_Delete(json);
 	if (text == NULL)
@@ -61,9 +64,53 @@ static char *json_text(const struct check *check)
 	return text;
 }
 
+static bool is_private(const struct rds_ip *ip)
+{
+	static const char *const nets[] = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"};
+	for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
+		struct rds_cidr net;
+		if (rds_cidr_parse(nets[i], &net) == 0 && rds_cidr_holds(&net, ip))
+			return true;
+	}
+	return false;
+}
+
+char *check_addresses(void)
+{
+	struct rds_interfaces all;
+	char *text = rds_strdup("");
+	rds_interfaces_read(&all);
+	for (size_t i = 0; i < all.n; i++) {
+		char ip[RDS_IP_TEXT];
+		if (!is_private(&all.items[i].ip))
+			continue;
+		rds_ip_format(&all.items[i].ip, ip);
+		char *longer = rds_asprintf("%s%s%s", text, text[0] == '\0' ? "" : ",", ip);
+		free(text);
+		text = longer;
+	}
+	rds_interfaces_free(&all);
+	return text;
+}
+
+static cJSON *as_report(const struct check *check)
+{
+	struct rds_strings addresses;
+	char *here = check_addresses();
+	cJSON *json = as_json(check);
+	rds_json_number(json, "report", CHECK_REPORT_VERSION);
+	cJSON *array = rds_json_array(json, "addresses");
+	rds_strings_split(here, &addresses);
+	for (size_t i = 0; i < addresses.n; i++)
+		rds_json_text_item(array, addresses.items[i]);
+	rds_strings_free(&addresses);
+	free(here);
+	return json;
+}
+
 int check_report(const struct check *check, const char *path, struct rds_error *err)
 {
-	char *text = json_text(check);
+	char *text = json_text(as_report(check));
 	struct rds_out_options options = {.who = "rdsrv check", .force = true};
 	int rc = rds_out_file_write(path, rds_view_text(text), &options, err);
 	free(text);
@@ -124,7 +171,7 @@ static void print_text(const struct check *check, uint64_t took_ms)
 bool check_print(const struct check *check, uint64_t took_ms)
 {
 	if (check->options.json) {
-		char *text = json_text(check);
+		char *text = json_text(as_json(check));
 		(void)puts(text);
 		free(text);
 	} else {
