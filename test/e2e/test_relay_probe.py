@@ -204,6 +204,7 @@ def test_all_dead_are_handed_out(lab: Lab) -> None:
     server = id_server(lab, names)
     wait_for(server, **{name: "dead" for name in names})
     assert proposed(lab, server, lab.registered(server.target())) == set(names)
+    wait_until(lambda: len(server.logged("relay is dead")) == 2, PROBED_S, "both in the log")
     assert sorted(event["handed_out"][:3] for event in server.logged("relay is dead")) == ["no", "yes"]
 
 
