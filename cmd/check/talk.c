@@ -1,55 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "cmd/check/talk.h"
+#include "cmd/check/talk_private.h"
 
 #include "core/alloc.h"
 #include "core/message_text.h"
 #include "keys/keypair.h"
-#include "keys/secure_channel.h"
-#include "net/client.h"
-#include "net/datagram.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MS 700
 // Payloads that wait to be read; a server that sends more is of no use.
 #define QUEUE_MAX 64
-
-struct payload {
-	struct payload *next;
-	size_t len;
-	uint8_t bytes[];
-};
-
-struct talk {
-	struct talk *next;
-	struct talks *talks;
-	enum talk_by by;
-	char name[sizeof "websocket " + RDS_ADDR_TEXT + 256];
-	struct rds_client *client;
-	struct rds_datagram *datagram;
-	struct rds_addr remote;
-	bool is_open;
-	bool is_raw; // a session's bytes
-	enum talk_end end;
-	char why[384];
-	struct payload *queue; // oldest first
-	size_t n_queued;
-	struct payload *current; // what talk_receive has handed out
-};
-
-struct talks {
-	const struct check *check;
-	struct rds_loop *loop;
-	struct rds_resolver *resolver;
-	struct talk *all;
-	struct rds_ip ips[RDS_RESOLVE_ADDRS]; // of the last look-up
-	size_t n_ips;
-	bool looked_up;
-	char look_up_why[128];
-};
 
 static const struct rds_ws_hooks ws_hooks = {.sha1 = rds_sha1, .random = rds_random};
 
@@ -108,8 +70,7 @@ static void on_time(void *ctx)
 	rds_loop_stop(ctx);
 }
 
-// Runs the loop until something has happened, or that moment has come.
-static void wait_until(struct talks *talks, uint64_t until_ms)
+void talks_wait(struct talks *talks, uint64_t until_ms)
 {
 	uint64_t now_ms = rds_loop_now_ms(talks->loop);
 	unsigned left_ms = until_ms > now_ms ? (unsigned)(until_ms - now_ms) : 0;
@@ -120,19 +81,19 @@ static void wait_until(struct talks *talks, uint64_t until_ms)
 	rds_timer_free(timer);
 }
 
-static uint64_t in_ms(const struct talks *talks, unsigned ms)
+uint64_t talks_in_ms(const struct talks *talks, unsigned ms)
 {
 	return rds_loop_now_ms(talks->loop) + ms;
 }
 
-static bool is_over(const struct talks *talks, uint64_t until_ms)
+bool talks_is_over(const struct talks *talks, uint64_t until_ms)
 {
 	return rds_loop_now_ms(talks->loop) >= until_ms;
 }
 
 // --- what happens
 
-static void verbose(const struct talk *talk, const char *direction, struct rds_view payload)
+void talk_show(const struct talk *talk, const char *direction, struct rds_view payload)
 {
 	char text[512];
 	if (!talk->talks->check->options.verbose)
@@ -147,7 +108,7 @@ static void verbose(const struct talk *talk, const char *direction, struct rds_v
 static void take_payload(struct talk *talk, struct rds_view bytes)
 {
 	struct payload **last = &talk->queue;
-	verbose(talk, "<", bytes);
+	talk_show(talk, "<", bytes);
 	rds_loop_stop(talk->talks->loop);
 	if (talk->n_queued == QUEUE_MAX)
 		return;
@@ -260,14 +221,14 @@ static bool look_up(struct talks *talks, const char *host)
 		on_looked_up(talks, host, &ip, 1, NULL);
 		return true;
 	}
-	uint64_t until_ms = in_ms(talks, talks->check->options.timeout_ms);
+	uint64_t until_ms = talks_in_ms(talks, talks->check->options.timeout_ms);
 	talks->looked_up = false;
 	talks->n_ips = 0;
 	(void)snprintf(talks->look_up_why, sizeof talks->look_up_why, "no answer in time");
 	struct rds_look_up *look_up =
 	        rds_resolver_look_up(talks->resolver, host, on_looked_up, talks);
-	while (!talks->looked_up && !is_over(talks, until_ms))
-		wait_until(talks, until_ms);
+	while (!talks->looked_up && !talks_is_over(talks, until_ms))
+		talks_wait(talks, until_ms);
 	if (!talks->looked_up)
 		rds_look_up_cancel(look_up);
 	return talks->n_ips > 0;
@@ -302,9 +263,9 @@ static void open_datagram(struct talk *talk, const char *host, uint16_t port)
 
 static void wait_for_connection(struct talk *talk)
 {
-	uint64_t until_ms = in_ms(talk->talks, talk->talks->check->options.timeout_ms + 1000);
-	while (!talk->is_open && talk->end == TALK_OPEN && !is_over(talk->talks, until_ms))
-		wait_until(talk->talks, until_ms);
+	uint64_t until_ms = talks_in_ms(talk->talks, talk->talks->check->options.timeout_ms + 1000);
+	while (!talk->is_open && talk->end == TALK_OPEN && !talks_is_over(talk->talks, until_ms))
+		talks_wait(talk->talks, until_ms);
 	if (talk->is_open)
 		rds_client_extend(talk->client, 60 * 1000); // each wait has its own end
 }
@@ -385,140 +346,4 @@ void talk_note(struct talk *talk, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(talk->why, sizeof talk->why, fmt, ap);
 	va_end(ap);
-}
-
-// --- talking
-
-void talk_send_bytes(struct talk *talk, struct rds_view payload)
-{
-	if (!talk->is_open || (talk->end != TALK_OPEN && talk->by != TALK_UDP))
-		return;
-	verbose(talk, ">", payload);
-	if (talk->datagram != NULL)
-		rds_datagram_send(talk->datagram, payload);
-	else if (talk->client != NULL)
-		rds_client_send(talk->client, payload);
-}
-
-void talk_send(struct talk *talk, const rds_message *msg)
-{
-	uint8_t bytes[RDS_MESSAGE_MAX_BYTES];
-	long len = rds_message_encode(msg, bytes, sizeof bytes);
-	if (len < 0)
-		abort(); // what clients say is bounded below it
-	talk_send_bytes(talk, rds_view_of(bytes, (size_t)len));
-}
-
-static bool take_first(struct talk *talk, struct rds_view *payload)
-{
-	if (talk->queue == NULL)
-		return false;
-	free(talk->current);
-	talk->current = talk->queue;
-	talk->queue = talk->queue->next;
-	talk->n_queued--;
-	*payload = rds_view_of(talk->current->bytes, talk->current->len);
-	return true;
-}
-
-static bool is_offer(struct rds_view payload)
-{
-	return rds_message_peek(payload) == rds_RendezvousMessage_key_exchange_tag;
-}
-
-static bool receive(struct talk *talk, uint64_t until_ms, bool offers, struct rds_view *payload)
-{
-	for (;;) {
-		while (take_first(talk, payload))
-			if (payload->len > 0 && (offers || !is_offer(*payload)))
-				return true;
-		if (talk->end != TALK_OPEN)
-			return false;
-		if (is_over(talk->talks, until_ms)) {
-			talk_note(talk, "%s: no answer in time", talk->name);
-			return false;
-		}
-		wait_until(talk->talks, until_ms);
-	}
-}
-
-bool talk_receive_within(struct talk *talk, unsigned ms, struct rds_view *payload)
-{
-	return receive(talk, in_ms(talk->talks, ms), false, payload);
-}
-
-bool talk_receive(struct talk *talk, struct rds_view *payload)
-{
-	return talk_receive_within(talk, talk->talks->check->options.timeout_ms, payload);
-}
-
-bool talk_receive_offer(struct talk *talk, struct rds_view *payload)
-{
-	return receive(talk, in_ms(talk->talks, talk->talks->check->options.timeout_ms), true,
-	               payload);
-}
-
-// Whether the payload is one of those that were expected.
-static bool is_expected(struct talk *talk, struct rds_view payload, uint32_t tag, uint32_t or_tag,
-                        rds_message *msg)
-{
-	char text[256];
-	int rc = rds_message_decode(payload, msg);
-	if (rc == 0 && (msg->which_member == tag || (or_tag != 0 && msg->which_member == or_tag)))
-		return true;
-	(void)rds_message_describe(payload, text, sizeof text);
-	talk_note(talk, "%s answers %s", talk->name, text);
-	return false;
-}
-
-bool talk_expect(struct talk *talk, uint32_t tag, uint32_t or_tag, rds_message *msg,
-                 struct rds_view *payload)
-{
-	return talk_receive(talk, payload) && is_expected(talk, *payload, tag, or_tag, msg);
-}
-
-bool talk_expect_within(struct talk *talk, unsigned ms, uint32_t tag, rds_message *msg)
-{
-	struct rds_view payload;
-	return talk_receive_within(talk, ms, &payload) && is_expected(talk, payload, tag, 0, msg);
-}
-
-// Server's own affairs may come in between.
-static bool is_by_the_way(uint32_t tag)
-{
-	return tag == rds_RendezvousMessage_configure_update_tag ||
-	       tag == rds_RendezvousMessage_software_update_tag;
-}
-
-bool talk_ask(struct talk *talk, const rds_message *msg, uint32_t tag, rds_message *answer)
-{
-	uint64_t until_ms = in_ms(talk->talks, talk->talks->check->options.timeout_ms);
-	while (!is_over(talk->talks, until_ms)) {
-		struct rds_view payload;
-		uint64_t again_ms = in_ms(talk->talks, AGAIN_MS);
-		talk->end = TALK_OPEN; // a port that was closed may be open by now
-		talk_send(talk, msg);
-		if (!receive(talk, again_ms < until_ms ? again_ms : until_ms, false, &payload)) {
-			if (talk->end != TALK_OPEN)
-				return false;
-			continue;
-		}
-		if (!is_by_the_way(rds_message_peek(payload)))
-			return is_expected(talk, payload, tag, 0, answer);
-	}
-	return false;
-}
-
-void talk_go_raw(struct talk *talk)
-{
-	talk->is_raw = true;
-}
-
-// --- the secure channel
-
-void talk_secure(struct talk *talk, struct rds_channel *channel)
-{
-	static const struct rds_secure_hooks hooks = {
-	        .open = rds_channel_open, .seal = rds_channel_seal, .free = rds_channel_free};
-	rds_client_secure(talk->client, &hooks, channel);
 }
