@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-# make install            program, manual, completions; DESTDIR= PREFIX=/usr/local
+# make install            program, old names, migrating, manual, completions; DESTDIR= PREFIX=/usr/local
 # make install-systemd    units, user, directories, /etc/rdsrv/rdsrv.conf where there is none
 # make install-firewall   profiles and services of ufw and firewalld, an example for nftables
 
 BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
 DATADIR ?= $(PREFIX)/share
 SYSCONFDIR ?= /etc
 SYSTEMD_DIR ?= $(PREFIX)/lib/systemd/system
@@ -13,7 +14,21 @@ PUT = $(INSTALL) -D -m 0644
 
 install: $(BUILD)/rdsrv
 	$(INSTALL) -D -m 0755 $(BUILD)/rdsrv $(DESTDIR)$(BINDIR)/rdsrv
-	for page in man/*.[157]; do \
+	for name in hbbs hbbr rustdesk-utils; do \
+		link=$(DESTDIR)$(BINDIR)/$$name; \
+		if [ -e "$$link" ] && [ ! -L "$$link" ]; then \
+			echo "$$link is another program, and stays"; \
+		else \
+			ln -sf rdsrv "$$link"; \
+		fi || exit 1; \
+	done
+	for file in migrate.sh migrate/old.sh migrate/compose.awk migrate/settings.awk; do \
+		$(PUT) packaging/$$file $(DESTDIR)$(DATADIR)/rdsrv/$$file || exit 1; \
+	done
+	chmod 0755 $(DESTDIR)$(DATADIR)/rdsrv/migrate.sh
+	mkdir -p $(DESTDIR)$(SBINDIR)
+	ln -sf ../share/rdsrv/migrate.sh $(DESTDIR)$(SBINDIR)/rdsrv-migrate
+	for page in man/*.[1578]; do \
 		section=$${page##*.}; \
 		$(PUT) $$page $(DESTDIR)$(DATADIR)/man/man$$section/$${page##*/} || exit 1; \
 	done
