@@ -72,6 +72,16 @@ static void print_row(char letter, const char *name, const char *value, const ch
 		(void)printf("      --%-26s %s\n", left, help);
 }
 
+// "rdsrv keygen" has the page rdsrv-keygen(1).
+static void print_help_row(const struct rds_cli *cli)
+{
+	char help[64];
+	const char *space = strchr(cli->name, ' ');
+	(void)snprintf(help, sizeof help, "this text; rdsrv%s%s(1) has all of it",
+	               space == NULL ? "" : "-", space == NULL ? "" : space + 1);
+	print_row('h', "help", NULL, help);
+}
+
 static void print_help(const struct rds_cli *cli)
 {
 	(void)printf("usage: %s %s\n%s\n\n", cli->name, cli->arguments, cli->about);
@@ -87,7 +97,7 @@ static void print_help(const struct rds_cli *cli)
 	for (size_t i = 0; i < cli->n_options; i++)
 		print_row(cli->options[i].letter, cli->options[i].name, cli->options[i].value,
 		          cli->options[i].help);
-	print_row('h', "help", NULL, "this text; rdsrv(1) has all of it");
+	print_help_row(cli);
 	if (cli->after != NULL)
 		(void)fputs(cli->after, stdout);
 }

@@ -11,7 +11,8 @@ static const char usage[] =
         "usage: rdsrv copy-db FROM TO\n"
         "Copies FROM, a database of peers (db_v2.sqlite3) of rdsrv or hbbs, to the new file TO,\n"
         "with what is only in its log yet, and prints how many peers it has. FROM may be in use,\n"
-        "and is left as it is. `rdsrv ctl id backup` copies all that a running server has.\n";
+        "and is left as it is. `rdsrv ctl id backup` copies all that a running server has.\n"
+        "See rdsrv-copy-db(1).\n";
 
 int cmd_copy_db(int argc, char **argv)
 {

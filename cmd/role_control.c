@@ -192,7 +192,7 @@ static cJSON *run(const struct role_control *control, const char *command, const
 	} else {
 		json = role_control_relay(control->role, command, words);
 	}
-	return json != NULL ? json : rds_json_answer("there is no such command; see rdsrv(1)");
+	return json != NULL ? json : rds_json_answer("there is no such command; see rdsrv-ctl(1)");
 }
 
 // "command words": what follows the first space is the command's own.

@@ -29,8 +29,9 @@ install: $(BUILD)/rdsrv
 	mkdir -p $(DESTDIR)$(SBINDIR)
 	ln -sf ../share/rdsrv/migrate.sh $(DESTDIR)$(SBINDIR)/rdsrv-migrate
 	for page in man/*.[1578]; do \
-		section=$${page##*.}; \
-		$(PUT) $$page $(DESTDIR)$(DATADIR)/man/man$$section/$${page##*/} || exit 1; \
+		to=$(DESTDIR)$(DATADIR)/man/man$${page##*.}/$${page##*/}; \
+		if [ -L $$page ]; then rm -f $$to && cp -P $$page $$to; \
+		else $(PUT) $$page $$to; fi || exit 1; \
 	done
 
 # The units name the program where it is.
