@@ -5,6 +5,7 @@
 #include "cmd/act.h"
 #include "cmd/cmd.h"
 #include "core/alloc.h"
+#include "core/text.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -147,20 +148,32 @@ static const struct rds_cli cli = {
         .takes = RDS_FOR_CHECK,
         .options = options,
         .n_options = OPTIONS,
-        .after = "Exit code: 0 nothing failed, 1 something did, 2 wrong use.\n",
+        .after = "Exit code: 0 nothing failed, 1 something did, 2 wrong use.\n"
+                 "rdsrv-check(1) lists every check and message.\n",
 };
 
 static int wrong_use(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static int wrong_use(const char *fmt, ...)
 {
+	char said[1024];
+	char text[1024];
 	va_list ap;
-	(void)fputs(NAME ": ", stderr);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	(void)vsnprintf(said, sizeof said, fmt, ap);
 	va_end(ap);
-	(void)fputc('\n', stderr);
+	(void)fprintf(stderr, NAME ": %s\n",
+	              rds_text_printable(rds_view_text(said), text, sizeof text));
 	return RDS_EXIT_USAGE;
+}
+
+// Whether all of stdout could be written.
+static int end_output(void)
+{
+	if (fflush(stdout) == 0)
+		return RDS_EXIT_OK;
+	(void)fputs(NAME ": can't write to standard output\n", stderr);
+	return RDS_EXIT_PROBLEM;
 }
 
 static int list_names(void)
@@ -170,7 +183,7 @@ static int list_names(void)
 		bool many = name[strlen(name) - 1] == '.';
 		(void)printf("%-18s %s\n", many ? "listen.PORT/PROTO" : name, check_rows[i].about);
 	}
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return end_output();
 }
 
 static int explain(int argc, char **argv, const struct rds_cli_result *result)
@@ -267,8 +280,9 @@ static int run(struct check *check, struct rds_act *act)
 	uint64_t began_ms = check_now_ms();
 	struct rds_error err = {""};
 	const char *report = act->result.values[COMPARE];
-	struct check_compared *compared =
-	        report == NULL ? NULL : check_compared_open(report, &err);
+	if (!read_options(&act->result, &check->options))
+		return RDS_EXIT_USAGE;
+	struct check_compared *compared = report == NULL ? NULL : check_compared_open(report, &err);
 	if (report != NULL && compared == NULL)
 		return wrong_use("%s", err.text);
 	int code = find_site(check, act);
@@ -292,14 +306,8 @@ int cmd_check(int argc, char **argv)
 	if (rds_act_parse(&cli, argc, argv, &act, &code)) {
 		if (act.result.values[EXPLAIN] != NULL)
 			code = explain(argc, argv, &act.result);
-		else if (!rds_cli_no_arguments(&cli, argc, argv, &act.result, &code))
-			code = RDS_EXIT_USAGE;
-		else if (act.result.values[LIST] != NULL)
-			code = list_names();
-		else if (read_options(&act.result, &check.options))
-			code = run(&check, &act);
-		else
-			code = RDS_EXIT_USAGE;
+		else if (rds_cli_no_arguments(&cli, argc, argv, &act.result, &code))
+			code = act.result.values[LIST] != NULL ? list_names() : run(&check, &act);
 	}
 	check_site_clear(&check.site);
 	free(check.results);

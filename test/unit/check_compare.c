@@ -75,14 +75,15 @@ static const char *judge(const char *inside, const char *outside, bool same_netw
 	                            .same_network = same_network};
 	size_t n = compare_judge(&runs, found);
 	assert_in_range(n, 1, COMPARE_MAX);
-	names[0] = '\0';
+	size_t len = 0;
 	for (size_t i = 0; i < n; i++) {
 		bool bad = found[i].status == CHECK_FAIL || found[i].status == CHECK_WARN;
 		assert_int_not_equal(found[i].detail[0], '\0');
 		assert_int_equal(found[i].fix[0] != '\0', bad); // a fix for each, and only then
 		assert_true(check_place(found[i].name) < check_n_rows);
-		(void)strcat(names, found[i].name + strlen("compare."));
-		(void)strcat(names, " ");
+		len += (size_t)snprintf(names + len, sizeof names - len, "%s ",
+		                        found[i].name + strlen("compare."));
+		assert_true(len < sizeof names);
 	}
 	return names;
 }
