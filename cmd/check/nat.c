@@ -101,7 +101,9 @@ void check_nat(struct check *check)
 		return;
 	}
 	struct talks *talks = talks_new(check);
-	struct talk *main_port = talk_open(talks, TALK_TCP, site->id_host, site->id_port);
+	struct talk *main_port = talk_begin(talks, site->id_host, site->id_port);
+	views[0] = ask_udp(talk_open(talks, TALK_UDP, site->id_host, site->id_port));
+	talk_settle(main_port);
 	struct talk *nat_port =
 	        talk_ended(main_port) == TALK_OPEN
 	                ? talk_open_beside(talks, main_port, site->id_host, site->nat_port)
@@ -110,7 +112,6 @@ void check_nat(struct check *check)
 	uint64_t since_ms = check_now_ms();
 	talk_send(main_port, &msg);
 	talk_send(nat_port, &msg);
-	views[0] = ask_udp(talk_open(talks, TALK_UDP, site->id_host, site->id_port));
 	views[1] = hear_tcp(main_port, check, since_ms);
 	views[2] = hear_tcp(nat_port, check, since_ms);
 	judge(&result, check, &views[0], &views[1], &views[2]);

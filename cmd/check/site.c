@@ -10,6 +10,7 @@
 #include "net/listen.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,19 +24,44 @@ static const char *text_of(const cJSON *json, const char *name)
 
 // --- who runs there
 
-static void ask_role(const struct check_site *site, struct site_role *role, const char *name,
-                     unsigned timeout_ms)
+struct asking {
+	const struct rds_datadir *dir;
+	struct site_role *role;
+	const char *name;
+	unsigned timeout_ms;
+};
+
+static void *ask_role(void *arg)
 {
+	const struct asking *asking = arg;
+	struct site_role *role = asking->role;
 	struct rds_error err = {""};
-	int rc = rds_running_ask_within(site->dir, name, "status", timeout_ms, &role->status, &err);
+	int rc = rds_running_ask_within(asking->dir, asking->name, "status", asking->timeout_ms,
+	                                &role->status, &err);
 	if (rc == 0)
-		rc = rds_running_ask_within(site->dir, name, "settings", timeout_ms,
-		                            &role->settings, &err);
-	role->running = rc == 0                             ? SITE_ANSWERS
-	                : rc == -RDS_ENOENT                 ? SITE_NOT_RUNNING
-	                : errno == EACCES || errno == EPERM ? SITE_HIDDEN
-	                                                    : SITE_SILENT;
+		rc = rds_running_ask_within(asking->dir, asking->name, "settings",
+		                            asking->timeout_ms, &role->settings, &err);
+	int error = errno;
+	role->running = rc == 0                                                  ? SITE_ANSWERS
+	                : rc == -RDS_ENOENT                                      ? SITE_NOT_RUNNING
+	                : rc == -RDS_ESYS && (error == EACCES || error == EPERM) ? SITE_HIDDEN
+	                                                                         : SITE_SILENT;
 	(void)snprintf(role->why, sizeof role->why, "%s", rc == -RDS_ENOENT ? "" : err.text);
+	return NULL;
+}
+
+// Side by side: one that hangs takes its time.
+static void ask_roles(struct check_site *site, unsigned timeout_ms)
+{
+	struct asking id = {site->dir, &site->id, "id", timeout_ms};
+	struct asking relay = {site->dir, &site->relay, "relay", timeout_ms};
+	pthread_t thread;
+	bool started = pthread_create(&thread, NULL, ask_role, &relay) == 0;
+	(void)ask_role(&id);
+	if (started)
+		(void)pthread_join(thread, NULL);
+	else
+		(void)ask_role(&relay);
 }
 
 static void find_directory(struct check_site *site)
@@ -140,8 +166,7 @@ void check_site_here(struct check_site *site, struct rds_settings *settings, uns
 	*site = (struct check_site){.local = true, .settings = settings};
 	find_directory(site);
 	if (site->dir != NULL) {
-		ask_role(site, &site->id, "id", timeout_ms);
-		ask_role(site, &site->relay, "relay", timeout_ms);
+		ask_roles(site, timeout_ms);
 		site->is_ours = site->id.running == SITE_ANSWERS;
 		rds_running_take(settings, site->id.settings);
 		read_keys(site);

@@ -261,7 +261,7 @@ static void open_datagram(struct talk *talk, const char *host, uint16_t port)
 	talk_note(talk, "%s: %s", talk->name, err.text);
 }
 
-static void wait_for_connection(struct talk *talk)
+void talk_settle(struct talk *talk)
 {
 	uint64_t until_ms = talks_in_ms(talk->talks, talk->talks->check->options.timeout_ms + 1000);
 	while (!talk->is_open && talk->end == TALK_OPEN && !talks_is_over(talk->talks, until_ms))
@@ -278,18 +278,30 @@ static void begin_connection(struct talk *talk, const char *host, uint16_t port)
 	                               talk->talks->check->options.timeout_ms, &callbacks, talk);
 }
 
-struct talk *talk_open(struct talks *talks, enum talk_by by, const char *host, uint16_t port)
+struct talk *talk_begin(struct talks *talks, const char *host, uint16_t port)
 {
-	if (by == TALK_WEBSOCKET)
-		return talk_open_path(talks, host, port, "/");
-	struct talk *talk = new_talk(talks, by, host, port);
-	if (by == TALK_UDP) {
-		open_datagram(talk, host, port);
-		return talk;
-	}
+	struct talk *talk = new_talk(talks, TALK_TCP, host, port);
 	begin_connection(talk, host, port);
 	rds_client_share_port(talk->client, 0);
-	wait_for_connection(talk);
+	return talk;
+}
+
+struct talk *talk_open(struct talks *talks, enum talk_by by, const char *host, uint16_t port)
+{
+	struct talk *talk = NULL;
+	switch (by) {
+	case TALK_UDP:
+		talk = new_talk(talks, by, host, port);
+		open_datagram(talk, host, port);
+		break;
+	case TALK_TCP:
+		talk = talk_begin(talks, host, port);
+		talk_settle(talk);
+		break;
+	case TALK_WEBSOCKET:
+		talk = talk_open_path(talks, host, port, "/");
+		break;
+	}
 	return talk;
 }
 
@@ -298,7 +310,7 @@ struct talk *talk_open_path(struct talks *talks, const char *host, uint16_t port
 	struct talk *talk = new_talk(talks, TALK_WEBSOCKET, host, port);
 	begin_connection(talk, host, port);
 	rds_client_want_websocket(talk->client, path, &ws_hooks);
-	wait_for_connection(talk);
+	talk_settle(talk);
 	return talk;
 }
 
@@ -308,7 +320,7 @@ struct talk *talk_open_beside(struct talks *talks, const struct talk *other, con
 	struct talk *talk = new_talk(talks, TALK_TCP, host, port);
 	begin_connection(talk, host, port);
 	rds_client_share_port(talk->client, talk_local_port(other));
-	wait_for_connection(talk);
+	talk_settle(talk);
 	return talk;
 }
 

@@ -33,6 +33,10 @@ struct talk;
 struct talk *talk_open(struct talks *talks, enum talk_by by, const char *host, uint16_t port);
 struct talk *talk_open_path(struct talks *talks, const char *host, uint16_t port, const char *path);
 
+// The same over TCP without waiting; talk_settle does that, later.
+struct talk *talk_begin(struct talks *talks, const char *host, uint16_t port);
+void talk_settle(struct talk *talk);
+
 // From the local port of another one that is still open.
 struct talk *talk_open_beside(struct talks *talks, const struct talk *other, const char *host,
                               uint16_t port);

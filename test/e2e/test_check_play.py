@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -249,6 +251,19 @@ def test_a_relays_name_that_leads_nowhere(lab: Lab, relay: str, says: str) -> No
     server.stop()
     server.args = server.args[:-2]
     healthy(server.restarted().directory, "relay.name")
+
+
+def test_a_server_that_hangs_is_told_in_time(lab: Lab) -> None:
+    """All checks together, and each that needs it says so."""
+    server = lab.server("serve")
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        got = checks(server.directory, *PLAYED, "service")
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    for name in ("service.self", "service.id", "udp.register", "tcp.secure", "ws.register", "punch", "relay.tcp"):
+        assert got[name]["status"] == "fail", got[name]
+    all_fine(checks(server.directory, *PLAYED))
 
 
 def test_an_id_server_that_is_down(lab: Lab) -> None:
