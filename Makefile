@@ -38,7 +38,7 @@ SRCS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(BUILD)/gen/rendezvous.pb.o
 LIB_OBJS := $(filter-out $(BUILD)/cmd/main.o,$(OBJS))
 PB := $(BUILD)/gen/rendezvous.pb.h
-GEN := $(PB) $(BUILD)/gen/client.sh.inc $(BUILD)/gen/client.ps1.inc
+GEN := $(PB) $(BUILD)/gen/commit.h $(BUILD)/gen/client.sh.inc $(BUILD)/gen/client.ps1.inc
 
 all: $(BUILD)/rdsrv
 
@@ -68,6 +68,15 @@ $(BUILD)/gen/%.inc: conf/%
 	@echo "  TEXT    $<"
 	$(Q)sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< >$@
 
+# The commit, where this tree itself is a clone; COMMIT= says it for one that isn't.
+COMMIT ?= $(shell [ ! -e .git ] || env -u GIT_DIR -u GIT_WORK_TREE \
+	git describe --always --dirty --exclude='*' --abbrev=12 2>/dev/null)
+$(BUILD)/gen/commit.h: FORCE
+	@mkdir -p $(@D)
+	$(Q)echo '#define RDSRV_COMMIT "$(COMMIT)"' >$@.new; \
+		if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+FORCE:
+
 generated: $(GEN)
 
 include test/unit/unit.mk
@@ -85,5 +94,5 @@ clean:
 	rm -rf build build-*
 
 -include $(wildcard $(OBJS:.o=.d))
-.PHONY: all generated test lint clean
+.PHONY: FORCE all generated test lint clean
 .DELETE_ON_ERROR:

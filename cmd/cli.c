@@ -152,7 +152,7 @@ int rds_cli_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_s
 			return 1;
 		}
 		if (code == VERSION) {
-			(void)puts("rdsrv " RDSRV_VERSION);
+			(void)rds_print_version();
 			return 1;
 		}
 		if (code >= FIRST_OWN)

@@ -21,4 +21,7 @@ int cmd_hbbs(int argc, char **argv);
 int cmd_hbbr(int argc, char **argv);
 int cmd_utils(int argc, char **argv);
 
+// For --version: ours, the commit it was built from, those of the libraries in use. The exit code.
+int rds_print_version(void);
+
 #endif

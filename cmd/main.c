@@ -80,8 +80,7 @@ int main(int argc, char **argv)
 		return RDS_EXIT_USAGE;
 	}
 	if (is_word(argv[1], "--version", "-V")) {
-		(void)puts("rdsrv " RDSRV_VERSION);
-		return RDS_EXIT_OK;
+		return rds_print_version();
 	}
 	if (is_word(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0) {
 		print_usage(stdout);

@@ -63,4 +63,7 @@ bool rds_form_is_ours(struct rds_view text);
 int rds_form_merge(struct rds_view old, const struct rds_client_conf *conf, struct rds_bytes *out,
                    struct rds_error *err) __attribute__((warn_unused_result));
 
+// Of qrencode, as it is in use.
+const char *rds_qrencode_version(void);
+
 #endif

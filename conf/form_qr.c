@@ -232,3 +232,8 @@ int form_svg_read(struct rds_view file, struct rds_client_conf *out, struct rds_
 	rds_bytes_clear(&plain);
 	return rc;
 }
+
+const char *rds_qrencode_version(void)
+{
+	return QRcode_APIVersionString();
+}

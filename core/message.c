@@ -213,3 +213,8 @@ bool rds_set_bytes(pb_size_t *size, uint8_t *bytes, size_t cap, struct rds_view 
 	*size = (pb_size_t)value.len;
 	return true;
 }
+
+const char *rds_nanopb_version(void)
+{
+	return NANOPB_VERSION;
+}

@@ -74,4 +74,7 @@ pb_callback_t rds_blob_field(const struct rds_view *bytes);
 	rds_set_bytes(&(field)->size, (field)->bytes, sizeof(field)->bytes, (view))
 bool rds_set_bytes(pb_size_t *size, uint8_t *bytes, size_t cap, struct rds_view value);
 
+// Of nanopb, which is built in.
+const char *rds_nanopb_version(void);
+
 #endif

@@ -97,4 +97,7 @@ size_t rds_store_take(struct rds_store *store, struct rds_store_done *out, size_
 // Writes what is queued, ends the thread and closes the file. NULL is fine.
 void rds_store_close(struct rds_store *store);
 
+// Of SQLite, as it is in use.
+const char *rds_sqlite_version(void);
+
 #endif

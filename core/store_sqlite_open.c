@@ -185,3 +185,8 @@ void store_sqlite_close(struct rds_store *store)
 	(void)sqlite3_finalize(store->rollback);
 	(void)sqlite3_close(store->db);
 }
+
+const char *rds_sqlite_version(void)
+{
+	return sqlite3_libversion();
+}

@@ -164,3 +164,8 @@ bool rds_text_is_public_key(struct rds_view text)
 	uint8_t bytes[RDS_PUBLIC_BYTES + 3];
 	return decoded(text, bytes, sizeof bytes) == RDS_PUBLIC_BYTES;
 }
+
+const char *rds_openssl_version(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION_STRING);
+}

@@ -55,4 +55,7 @@ void rds_wipe(void *bytes, size_t len);
 // len random bytes; false if there is no randomness.
 bool rds_random(void *bytes, size_t len);
 
+// Of OpenSSL, as it is in use.
+const char *rds_openssl_version(void);
+
 #endif

@@ -200,3 +200,8 @@ void rds_channel_seal(struct rds_channel *channel, struct rds_view plain, uint8_
 	make_nonce(++channel->sent, nonce);
 	(void)crypto_secretbox_easy(sealed, plain.data, plain.len, nonce, channel->key);
 }
+
+const char *rds_sodium_version(void)
+{
+	return sodium_version_string();
+}

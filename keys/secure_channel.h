@@ -32,4 +32,7 @@ void rds_channel_free(struct rds_channel *channel);
 bool rds_channel_open(struct rds_channel *channel, struct rds_view sealed, uint8_t *plain);
 void rds_channel_seal(struct rds_channel *channel, struct rds_view plain, uint8_t *sealed);
 
+// Of libsodium, as it is in use.
+const char *rds_sodium_version(void);
+
 #endif

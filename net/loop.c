@@ -70,6 +70,11 @@ void rds_loop_free(struct rds_loop *loop)
 	free(loop);
 }
 
+const char *rds_libevent_version(void)
+{
+	return event_get_version();
+}
+
 int rds_loop_run(struct rds_loop *loop)
 {
 	return event_base_dispatch(loop->base) < 0 ? -RDS_ESYS : 0;

@@ -18,6 +18,9 @@ typedef void (*rds_event_fn)(void *ctx);
 int rds_loop_new(struct rds_loop **out, struct rds_error *err) __attribute__((warn_unused_result));
 void rds_loop_free(struct rds_loop *loop);
 
+// Of libevent, as it is in use.
+const char *rds_libevent_version(void);
+
 // Runs until rds_loop_stop. 0 or -RDS_ESYS.
 int rds_loop_run(struct rds_loop *loop) __attribute__((warn_unused_result));
 

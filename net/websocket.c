@@ -194,3 +194,8 @@ void rds_ws_close(struct rds_ws *ws)
 	if (!ws->closed)
 		(void)end(ws, WSLAY_CODE_NORMAL_CLOSURE);
 }
+
+const char *rds_wslay_version(void)
+{
+	return WSLAY_VERSION;
+}

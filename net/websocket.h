@@ -81,4 +81,7 @@ void rds_ws_send(struct rds_ws *ws, struct rds_view message);
 // Sends the closing frame, once.
 void rds_ws_close(struct rds_ws *ws);
 
+// Of wslay, by its header: the library itself doesn't tell.
+const char *rds_wslay_version(void);
+
 #endif

@@ -38,7 +38,7 @@ install: $(BUILD)/rdsrv
 install-systemd:
 	$(INSTALL) -d $(DESTDIR)$(SYSTEMD_DIR)
 	for unit in packaging/systemd/*.service packaging/systemd/*.socket; do \
-		sed 's|/usr/bin/rdsrv|$(BINDIR)/rdsrv|' $$unit \
+		sed 's|/usr/bin/rdsrv|$(BINDIR)/rdsrv|g' $$unit \
 			>$(DESTDIR)$(SYSTEMD_DIR)/$${unit##*/} && \
 		chmod 0644 $(DESTDIR)$(SYSTEMD_DIR)/$${unit##*/} || exit 1; \
 	done

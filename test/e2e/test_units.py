@@ -78,7 +78,7 @@ def test_what_units_promise(name: str) -> None:
         "Type": "notify",
         "User": "rdsrv",
         "ExecStart": f"/usr/bin/rdsrv {role}",
-        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "ExecReload": f"/usr/bin/rdsrv ctl {'id' if role == 'serve' else role} reload",
         "StateDirectory": "rdsrv",
         "StateDirectoryMode": "0700",
         "Environment": "RDSRV_DATA_DIR=%S/rdsrv",

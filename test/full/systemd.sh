@@ -229,6 +229,13 @@ expect 'a peer, a session by splice, WebSockets' client whole
 expect 'reload' control reload rdsrv
 expect 'read its settings' in_log rdsrv 'settings reloaded'
 expect 'is active after a reload' is rdsrv ActiveState active
+settings 'port = no port'
+wrong_settings()
+{
+	! inside systemctl reload rdsrv && in_log rdsrv 'no port' && is rdsrv ActiveState active
+}
+expect 'a reload of wrong settings says so' wrong_settings
+settings ''
 expect 'ctl' inside rdsrv ctl --data-dir /var/lib/rdsrv id status
 expect 'backup' inside rdsrv ctl --data-dir /var/lib/rdsrv id backup /var/lib/rdsrv/backup
 expect 'rotation while it runs' inside rdsrv keygen --data-dir /var/lib/rdsrv --rotate
@@ -282,7 +289,7 @@ drop_in rdsrv.service 'WatchdogSec=3s' 'RestartSec=1s'
 expect 'start with a quick watchdog' control start rdsrv
 expect 'the watchdog hears enough' client wait 8
 expect 'no restart so far' is rdsrv NRestarts 0
-# The machine has no kill of its own but the shell's.
+# There is no kill but the shell's here.
 inside sh -c "kill -STOP $(show rdsrv MainPID)"
 restarted()
 {
