@@ -104,6 +104,19 @@ int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use
 	return rc;
 }
 
+// hbbs writes paths as they are; both forms of a URL are understood, too.
+char *rds_instance_database(const struct rds_settings *settings, const char *dir)
+{
+	static const char scheme[] = "sqlite:";
+	const char *path = rds_settings_text(settings, RDS_SET_DB_URL);
+	if (strncmp(path, scheme, sizeof scheme - 1) == 0) {
+		path += sizeof scheme - 1;
+		if (strncmp(path, "//", 2) == 0)
+			path += 2;
+	}
+	return path[0] != '\0' ? rds_strdup(path) : rds_asprintf("%s/" RDS_DATABASE_FILE, dir);
+}
+
 int rds_instance_exit_code(int rc)
 {
 	return rc == -RDS_EINVAL ? RDS_EXIT_USAGE : RDS_EXIT_PROBLEM;

@@ -7,6 +7,8 @@
 #include "conf/settings.h"
 #include "keys/datadir.h"
 
+#define RDS_DATABASE_FILE "db_v2.sqlite3"
+
 enum rds_instance_use {
 	RDS_INSTANCE_SERVE,      // may start in an empty working directory
 	RDS_INSTANCE_SERVE_HERE, // called as hbbs or hbbr: the working directory, as ever
@@ -26,6 +28,10 @@ int rds_instance_find(const struct rds_settings *settings, enum rds_instance_use
 int rds_instance_choose(const struct rds_settings *settings, enum rds_instance_use use, char **dir,
                         const char **why, struct rds_error *err)
         __attribute__((warn_unused_result));
+
+// Where the database of peers is: the setting db-url, a path or a URL with one, else in dir. Fresh
+// memory.
+char *rds_instance_database(const struct rds_settings *settings, const char *dir);
 
 // The exit code that goes with a failure of rds_instance_find.
 int rds_instance_exit_code(int rc);

@@ -125,17 +125,6 @@ static struct rds_rendezvous_config rules_config(const struct role *role)
 	};
 }
 
-// hbbs writes paths as they are; a URL form is understood too.
-static char *database_path(const struct role *role)
-{
-	static const char scheme[] = "sqlite://";
-	const char *text = rds_settings_text(role->settings, RDS_SET_DB_URL);
-	if (strncmp(text, scheme, sizeof scheme - 1) == 0)
-		text += sizeof scheme - 1;
-	return text[0] != '\0' ? rds_strdup(text)
-	                       : rds_asprintf("%s/" RDS_DATABASE_FILE, rds_datadir_path(role->dir));
-}
-
 // One port that follows, or as many as were set.
 static int listen_for_websocket(struct role *role, struct rds_error *err)
 {
@@ -164,7 +153,7 @@ int role_id_start(struct role *role, struct rds_error *err)
 	struct rds_proxies proxies = role_proxies(role);
 	role->id = rds_id_service_new(role->loop, &config, &hooks, role_secure_open(role, &secure),
 	                              &proxies);
-	char *path = database_path(role);
+	char *path = rds_instance_database(role->settings, rds_datadir_path(role->dir));
 	// A new one belongs to the directory's owner, whoever starts the server first.
 	if (rds_settings_text(settings, RDS_SET_DB_URL)[0] == '\0')
 		rc = rds_datadir_write(role->dir, RDS_DATABASE_FILE, 0600, RDS_WRITE_NEW,

@@ -25,7 +25,6 @@
 #include <stdio.h>
 
 #define ROLE_STATUS_TEXT  256
-#define RDS_DATABASE_FILE "db_v2.sqlite3"
 
 // A control socket and which role it speaks for.
 struct role_control {

@@ -97,22 +97,43 @@ void rendezvous_online_request(struct rds_rendezvous *rules, const struct rds_in
 		rules->host.close_conn(rules->host.ctx, in->from->conn, RDS_WHY_DONE);
 }
 
-// The last "1.2.3" in text, as one number that compares; 0 if there is none.
-static uint64_t version_in(struct rds_view text)
+// The last run of digits, and of dots between them, in text; empty if there is none.
+static struct rds_view last_number(struct rds_view text)
 {
 	size_t end = text.len;
 	while (end > 0 && !isdigit(text.data[end - 1]))
 		end--;
 	size_t start = end;
-	while (start > 0 && (isdigit(text.data[start - 1]) || text.data[start - 1] == '.'))
+	while (start > 0 &&
+	       (isdigit(text.data[start - 1]) ||
+	        (text.data[start - 1] == '.' && start > 1 && isdigit(text.data[start - 2]))))
 		start--;
+	return rds_view_of(text.data + start, end - start);
+}
+
+// The last one with a dot in it, which is the version in ".../rustdesk-1.4.2-x86_64.exe"; else the
+// last one.
+static struct rds_view last_version(struct rds_view text)
+{
+	struct rds_view number = last_number(text);
+	struct rds_view last = number;
+	while (number.len > 0 && memchr(number.data, '.', number.len) == NULL)
+		number = last_number(rds_view_of(text.data, (size_t)(number.data - text.data)));
+	return number.len > 0 ? number : last;
+}
+
+// The version in text, as one number that compares; 0 if there is none.
+static uint64_t version_in(struct rds_view text)
+{
+	struct rds_view version = last_version(text);
 	uint64_t parts[3] = {0};
 	size_t part = 0;
-	for (size_t i = start; i < end && part < 3; i++) {
-		if (text.data[i] == '.')
+	for (size_t i = 0; i < version.len && part < 3; i++) {
+		uint8_t c = version.data[i];
+		if (c == '.')
 			part++;
 		else
-			parts[part] = (parts[part] * 10 + (uint64_t)(text.data[i] - '0')) & 0xfffff;
+			parts[part] = (parts[part] * 10 + (uint64_t)(c - '0')) & 0xfffff;
 	}
 	return parts[0] << 40 | parts[1] << 20 | parts[2];
 }

@@ -2,6 +2,7 @@
 // files.database: whether the peers' database opens, is whole, and is one of ours.
 #include "cmd/check/files.h"
 
+#include "cmd/instance.h"
 #include "core/alloc.h"
 #include "core/store.h"
 
@@ -17,11 +18,7 @@
 
 char *local_database(const struct check_site *site)
 {
-	static const char scheme[] = "sqlite://";
-	const char *text = rds_settings_text(site->settings, RDS_SET_DB_URL);
-	if (strncmp(text, scheme, sizeof scheme - 1) == 0)
-		text += sizeof scheme - 1;
-	return text[0] != '\0' ? rds_strdup(text) : local_path(site, "db_v2.sqlite3");
+	return rds_instance_database(site->settings, site->data_dir);
 }
 
 // A running server still has what was readable in memory, so a backup that it makes may fail too;

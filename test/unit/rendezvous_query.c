@@ -242,11 +242,19 @@ static void software_updates(void **state)
 		const char *theirs;
 		bool told;
 	} cases[] = {
-	        {"https://x.example/1.4.1", true},   {"https://x.example/1.4.2", false},
-	        {"https://x.example/1.4.3", false},  {"https://x.example/1.10.0", false},
-	        {"https://x.example/1.3.99", true},  {"https://x.example/0.9", true},
-	        {"https://x.example/2", false},      {"https://x.example/1.4", true},
+	        {"https://x.example/1.4.1", true},
+	        {"https://x.example/1.4.2", false},
+	        {"https://x.example/1.4.3", false},
+	        {"https://x.example/1.10.0", false},
+	        {"https://x.example/1.3.99", true},
+	        {"https://x.example/0.9", true},
+	        {"https://x.example/2", false},
+	        {"https://x.example/1.4", true},
 	        {"https://x.example/1.4.10", false},
+	        {"https://x.example/rustdesk-1.4.1-x86_64.exe", true},
+	        {"https://x.example/rustdesk-1.4.3-x86_64.exe", false},
+	        {"https://x.example/64", false},
+	        {"https://x.example/", true},
 	};
 	for (size_t i = 0; i < 2 * COUNT(cases); i++) {
 		struct world *w = world_open(&config);
@@ -360,8 +368,7 @@ static void known_bad_payloads(void **state)
 		const cJSON *one = NULL;
 		struct world *w = world_open(NULL);
 		struct rds_path from = path_of("198.51.100.1", 40000);
-		cJSON_ArrayForEach(one, member(file, lists[i]))
-		{
+		cJSON_ArrayForEach(one, member(file, lists[i])) {
 			uint8_t bytes[64];
 			struct rds_view payload =
 			        from_hex(cJSON_GetStringValue(one), bytes, sizeof bytes);
