@@ -5,7 +5,6 @@
 #include "cmd/running.h"
 #include "core/alloc.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +33,14 @@ static bool find_gateway(struct rds_ip *out)
 	bool found = false;
 	FILE *file = fopen("/proc/net/route", "re");
 	while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
-		uint32_t to = 1;
-		uint32_t gateway = 0;
-		if (sscanf(line, "%*s %" SCNx32 " %" SCNx32, &to, &gateway) != 2 || to != 0 ||
-		    gateway == 0)
+		char *words[3];
+		if (check_cut(line, words, 3) < 3 || strcmp(words[1], "00000000") != 0)
 			continue;
+		uint32_t gateway = (uint32_t)strtoul(words[2], NULL, 16);
 		uint8_t b[4];
 		memcpy(b, &gateway, sizeof b);
 		*out = rds_ip_v4(b[0], b[1], b[2], b[3]);
-		found = true;
+		found = gateway != 0;
 	}
 	if (file != NULL)
 		(void)fclose(file);

@@ -74,15 +74,13 @@ static size_t take_condition(struct firewall_rule *rule, const char *const *word
 		return 2;
 	else if (is(name, "-i", "--in-interface") && strcmp(value, "lo") == 0)
 		rule->never = rule->never || !negated;
-	else if (negated)
-		rule->maybe = true;
-	else if (is(name, "-p", "--protocol"))
+	else if (!negated && is(name, "-p", "--protocol"))
 		take_proto(rule, value);
-	else if (is(name, "--dport", "--dports"))
+	else if (!negated && is(name, "--dport", "--dports"))
 		firewall_add_ranges(rule, value, ':');
-	else if (is(name, "--ctstate", "--state"))
+	else if (!negated && is(name, "--ctstate", "--state"))
 		rule->never = rule->never || strstr(value, "NEW") == NULL;
-	else if (is(name, "-s", "--source"))
+	else if (!negated && is(name, "-s", "--source"))
 		rule->some = true;
 	else
 		rule->maybe = true;

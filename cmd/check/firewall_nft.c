@@ -104,28 +104,33 @@ static void take_payload(struct firewall_rule *rule, const cJSON *payload, const
 		rule->maybe = true;
 }
 
-static void take_match(struct firewall_rule *rule, const cJSON *match)
+// false: it isn't understood.
+static bool is_taken(struct firewall_rule *rule, const cJSON *match, bool negated)
 {
 	const cJSON *left = member(match, "left");
 	const cJSON *right = member(match, "right");
 	const cJSON *payload = member(left, "payload");
 	const char *meta = text_of(member(left, "meta"), "key");
-	bool negated = strcmp(text_of(match, "op"), "!=") == 0;
-	bool known_op = negated || strcmp(text_of(match, "op"), "==") == 0 ||
-	                strcmp(text_of(match, "op"), "in") == 0;
-	if (!known_op)
-		rule->maybe = true;
-	else if (payload != NULL)
+	bool is_interface = strcmp(meta, "iifname") == 0 || strcmp(meta, "iif") == 0;
+	if (payload != NULL)
 		take_payload(rule, payload, right, negated);
 	else if (strcmp(text_of(member(left, "ct"), "key"), "state") == 0)
 		take_state(rule, right, negated);
 	else if (strcmp(meta, "l4proto") == 0)
 		take_proto(rule, right, negated);
-	else if ((strcmp(meta, "iifname") == 0 || strcmp(meta, "iif") == 0) &&
-	         has_word(right, "lo") != negated && cJSON_IsString(right))
-		rule->never = !negated || rule->never;
-	else if (!((strcmp(meta, "iifname") == 0 || strcmp(meta, "iif") == 0) && negated &&
-	           has_word(right, "lo")))
+	else if (is_interface && cJSON_IsString(right) && has_word(right, "lo"))
+		rule->never = rule->never || !negated;
+	else
+		return false;
+	return true;
+}
+
+static void take_match(struct firewall_rule *rule, const cJSON *match)
+{
+	const char *op = text_of(match, "op");
+	bool negated = strcmp(op, "!=") == 0;
+	bool known = negated || strcmp(op, "==") == 0 || strcmp(op, "in") == 0;
+	if (!known || !is_taken(rule, match, negated))
 		rule->maybe = true;
 }
 

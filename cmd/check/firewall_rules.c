@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX  16
+#define DEPTH_MAX 16
+// Clusters have thousands of chains that jump into each other.
+#define STEPS_MAX  200000
 #define MAY_ACCEPT 1U
 #define MAY_DROP   2U
 
@@ -71,6 +73,7 @@ void firewall_clear(struct firewall *firewall)
 struct packet {
 	unsigned proto;
 	uint16_t port;
+	unsigned steps; // rules that were looked at
 };
 
 static bool may_match(const struct firewall_rule *rule, const struct packet *packet)
@@ -94,13 +97,14 @@ static const struct firewall_chain *find(const struct firewall *firewall, const 
 }
 
 static unsigned walk(const struct firewall *firewall, const struct firewall_chain *chain,
-                     const struct packet *packet, unsigned depth, bool *falls);
+                     struct packet *packet, unsigned depth, bool *falls);
 
 // What one rule that may match can lead to. *ends: nothing behind it is reached; *falls: the chain
 // may be left by it.
+// NOLINTNEXTLINE(misc-no-recursion): as deep as DEPTH_MAX
 static unsigned follow(const struct firewall *firewall, const struct firewall_chain *chain,
-                       const struct firewall_rule *rule, const struct packet *packet,
-                       unsigned depth, bool *ends, bool *falls)
+                       const struct firewall_rule *rule, struct packet *packet, unsigned depth,
+                       bool *ends, bool *falls)
 {
 	bool sure = !rule->maybe && !rule->some;
 	bool comes_back = true;
@@ -132,17 +136,19 @@ static unsigned follow(const struct firewall *firewall, const struct firewall_ch
 	return may;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 static unsigned walk(const struct firewall *firewall, const struct firewall_chain *chain,
-                     const struct packet *packet, unsigned depth, bool *falls)
+                     struct packet *packet, unsigned depth, bool *falls)
 {
 	unsigned may = 0;
 	*falls = false;
-	if (depth > DEPTH_MAX) {
+	if (depth > DEPTH_MAX || packet->steps > STEPS_MAX) {
 		*falls = true;
 		return MAY_ACCEPT | MAY_DROP;
 	}
 	for (size_t i = 0; i < chain->n; i++) {
 		bool ends = false;
+		packet->steps++;
 		if (!may_match(&chain->rules[i], packet))
 			continue;
 		may |= follow(firewall, chain, &chain->rules[i], packet, depth, &ends, falls);

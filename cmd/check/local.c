@@ -31,16 +31,15 @@ uint64_t local_status_number(const struct local_role *role, const char *name)
 static pid_t holder_by_list(const struct stat *st)
 {
 	char line[256];
-	char where[64];
 	pid_t holder = 0;
 	FILE *file = fopen("/proc/locks", "re");
 	while (file != NULL && holder == 0 && fgets(line, sizeof line, file) != NULL) {
-		int pid = 0;
-		const char *inode = NULL;
-		if (sscanf(line, " %*s FLOCK %*s WRITE %d %63s", &pid, where) == 2 &&
-		    (inode = strrchr(where, ':')) != NULL &&
-		    strtoull(inode + 1, NULL, 10) == st->st_ino)
-			holder = pid;
+		char *words[6];
+		if (check_cut(line, words, 6) < 6 || strcmp(words[1], "FLOCK") != 0)
+			continue;
+		const char *inode = strrchr(words[5], ':');
+		if (inode != NULL && strtoull(inode + 1, NULL, 10) == st->st_ino)
+			holder = (pid_t)strtol(words[4], NULL, 10);
 	}
 	if (file != NULL)
 		(void)fclose(file);

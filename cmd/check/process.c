@@ -23,6 +23,16 @@ ssize_t check_read_file(const char *path, char *out, size_t cap)
 	return n;
 }
 
+size_t check_cut(char *line, char **words, size_t max)
+{
+	size_t n = 0;
+	char *rest = NULL;
+	for (char *word = strtok_r(line, " \t\n", &rest); word != NULL && n < max;
+	     word = strtok_r(NULL, " \t\n", &rest))
+		words[n++] = word;
+	return n;
+}
+
 // The last part of the path that is a service, whatever lies below it.
 char *check_unit_of_cgroup(const char *text, char *out, size_t cap)
 {

@@ -29,6 +29,9 @@ bool check_process_descriptors(pid_t pid, uint64_t *limit, int64_t *used);
 // The whole of a small file of /proc, NUL-terminated; how many bytes, -1: it can't be read.
 ssize_t check_read_file(const char *path, char *out, size_t cap);
 
+// Cuts a line into words in place; how many of at most max.
+size_t check_cut(char *line, char **words, size_t max);
+
 // The unit in the text of /proc/PID/cgroup; "": none. Returns out.
 char *check_unit_of_cgroup(const char *text, char *out, size_t cap);
 

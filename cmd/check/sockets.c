@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,26 +35,35 @@ static bool parse_address(const char *hex, size_t digits, struct rds_ip *out)
 	return true;
 }
 
+// Digits of that base and nothing else.
+static bool number(const char *text, int base, uint64_t *out)
+{
+	char *end = NULL;
+	*out = strtoull(text, &end, base);
+	return end != text && *end == '\0';
+}
+
+// "0: LOCAL:PORT REMOTE:PORT STATE QUEUES TIMER RETRIES UID TIMEOUT INODE ..."
 bool check_socket_parse(const char *line, bool udp, struct check_socket *out, bool *listening)
 {
-	char local[40];
-	unsigned port = 0;
-	unsigned state = 0;
-	unsigned uid = 0;
-	uint64_t inode = 0;
+	char copy[512];
+	char *words[10];
+	uint64_t port = 0;
+	uint64_t state = 0;
+	uint64_t uid = 0;
 	*out = (struct check_socket){.udp = udp};
-	if (sscanf(line,
-	           " %*u: %32[0-9A-Fa-f]:%4x %*32[0-9A-Fa-f]:%*4x %2x %*x:%*x %*x:%*x %*x %u %*u "
-	           "%" SCNu64,
-	           local, &port, &state, &uid, &inode) != 5)
+	(void)snprintf(copy, sizeof copy, "%s", line);
+	if (check_cut(copy, words, 10) < 10)
 		return false;
-	size_t digits = strlen(local);
-	if ((digits != 8 && digits != 32) || !parse_address(local, digits, &out->at.ip))
+	char *colon = strchr(words[1], ':');
+	size_t digits = colon == NULL ? 0 : (size_t)(colon - words[1]);
+	if ((digits != 8 && digits != 32) || !parse_address(words[1], digits, &out->at.ip) ||
+	    !number(colon + 1, 16, &port) || !number(words[3], 16, &state) ||
+	    !number(words[7], 10, &uid) || !number(words[9], 10, &out->inode))
 		return false;
 	out->six = digits == 32;
 	out->at.port = (uint16_t)port;
-	out->inode = inode;
-	out->uid = uid;
+	out->uid = (uid_t)uid;
 	*listening = state == (udp ? STATE_CLOSE : STATE_LISTEN);
 	return true;
 }
@@ -111,11 +119,12 @@ static bool look_at(struct check_sockets *sockets, const char *pid)
 	if (list == NULL)
 		return errno != EACCES && errno != EPERM;
 	for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
-		uint64_t inode = 0;
+		static const char socket[] = "socket:[";
 		ssize_t n = readlinkat(dirfd(list), entry->d_name, target, sizeof target - 1);
 		target[n > 0 ? n : 0] = '\0';
-		if (sscanf(target, "socket:[%" SCNu64 "]", &inode) == 1)
-			note_holder(sockets, inode, (pid_t)atoi(pid));
+		if (strncmp(target, socket, sizeof socket - 1) == 0)
+			note_holder(sockets, strtoull(target + sizeof socket - 1, NULL, 10),
+			            (pid_t)strtol(pid, NULL, 10));
 	}
 	(void)closedir(list);
 	return true;

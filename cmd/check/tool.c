@@ -66,7 +66,11 @@ static bool start(const char *path, const char *const *argv, int out, pid_t *pid
 	(void)posix_spawn_file_actions_adddup2(&files, out, 1);
 	(void)posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
 	// The interface takes texts that may be changed, for historical reasons, and changes none.
-	int rc = posix_spawn(pid, path, &files, &attr, (char *const *)(uintptr_t)argv, env);
+	union {
+		const char *const *given;
+		char *const *taken;
+	} words = {.given = argv};
+	int rc = posix_spawn(pid, path, &files, &attr, words.taken, env);
 	(void)posix_spawn_file_actions_destroy(&files);
 	(void)posix_spawnattr_destroy(&attr);
 	free(places);
