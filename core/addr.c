@@ -190,8 +190,6 @@ struct rds_ip rds_ip_source(const struct rds_ip *ip)
 	return source;
 }
 
-__extension__ typedef unsigned __int128 u128;
-
 size_t rds_addr_mangle(const struct rds_addr *addr, uint32_t clock_us, uint8_t out[RDS_ADDR_WIRE])
 {
 	if (!rds_ip_is_v4(&addr->ip)) {
@@ -203,11 +201,16 @@ size_t rds_addr_mangle(const struct rds_addr *addr, uint32_t clock_us, uint8_t o
 	const uint8_t *b = addr->ip.b + 12;
 	uint32_t ip =
 	        (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-	u128 n = ((u128)ip + clock_us) << 49 | (u128)clock_us << 17 |
-	         (u128)((uint32_t)addr->port + (clock_us & 0xffff));
+	// A number of 82 bits, the lower 64 of them first.
+	uint64_t sum = (uint64_t)ip + clock_us;
+	uint64_t halves[2] = {sum << 49 | (uint64_t)clock_us << 17 |
+	                              ((uint64_t)addr->port + (clock_us & 0xffff)),
+	                      sum >> 15};
 	size_t len = 0;
-	for (; n != 0; n >>= 8)
-		out[len++] = (uint8_t)n;
+	for (size_t i = 0; i < 16; i++) {
+		out[i] = (uint8_t)(halves[i / 8] >> i % 8 * 8);
+		len = out[i] != 0 ? i + 1 : len;
+	}
 	return len;
 }
 
@@ -220,13 +223,13 @@ int rds_addr_unmangle(struct rds_view bytes, struct rds_addr *out)
 	}
 	if (bytes.len > 16)
 		return -RDS_EPARSE;
-	u128 n = 0;
-	for (size_t i = bytes.len; i > 0; i--)
-		n = n << 8 | bytes.data[i - 1];
-	uint32_t clock_us = (uint32_t)(n >> 17);
-	uint32_t ip = (uint32_t)(n >> 49) - clock_us;
+	uint64_t halves[2] = {0, 0};
+	for (size_t i = 0; i < bytes.len; i++)
+		halves[i / 8] |= (uint64_t)bytes.data[i] << i % 8 * 8;
+	uint32_t clock_us = (uint32_t)(halves[0] >> 17);
+	uint32_t ip = (uint32_t)(halves[0] >> 49 | halves[1] << 15) - clock_us;
 	out->ip = rds_ip_v4((uint8_t)ip, (uint8_t)(ip >> 8), (uint8_t)(ip >> 16),
 	                    (uint8_t)(ip >> 24));
-	out->port = (uint16_t)((uint32_t)(n & 0xffffff) - (clock_us & 0xffff));
+	out->port = (uint16_t)((uint32_t)(halves[0] & 0xffffff) - (clock_us & 0xffff));
 	return 0;
 }
