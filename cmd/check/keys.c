@@ -107,6 +107,10 @@ static void check_pair(struct check *check, const struct local_role roles[2])
 	struct rds_error err = {""};
 	const char *running = running_key(roles);
 	check_begin(&result, "keys.pair");
+	if (local_is_hidden(site, RDS_SECRET_FILE, &result)) {
+		check_end(check, &result);
+		return;
+	}
 	int rc = rds_keyfiles_load(site->dir, &files, &err);
 	if (rc == -RDS_ENOENT && running != NULL && running[0] != '\0') {
 		check_ok(&result, "no key files; the server runs with a key that was given to it");
@@ -194,6 +198,7 @@ static void check_grace(struct check *check)
 	struct rds_key_use *use = rds_key_use_new();
 	check_begin(&result, "keys.grace");
 	int rc = rds_keyring_load(site->dir, &ring, &err);
+	bool hidden = rc != 0 && local_is_hidden(site, RDS_KEYRING_FILE, &result);
 	if (rc == 0)
 		rc = rds_key_use_load(use, site->dir, "id", &err);
 	if (rc == 0)
@@ -201,7 +206,7 @@ static void check_grace(struct check *check)
 	if (rc == 0) {
 		sum_up(&ring, use, now, &grace);
 		tell_grace(site, &grace, now, &result);
-	} else {
+	} else if (!hidden) {
 		check_fail(&result, "%.*s", (int)strcspn(err.text, ";"), err.text);
 		check_fix(&result, "restore that file from your backup; without keyring.json only "
 		                   "the current key is accepted");

@@ -4,6 +4,7 @@
 #include "cmd/running.h"
 #include "core/alloc.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -169,6 +170,16 @@ const char *local_user_name(uid_t uid, char out[LOCAL_USER_TEXT])
 char *local_path(const struct check_site *site, const char *name)
 {
 	return rds_asprintf("%s/%s", site->data_dir, name);
+}
+
+bool local_is_hidden(const struct check_site *site, const char *name, struct check_result *result)
+{
+	char *path = name[0] == '/' ? rds_strdup(name) : local_path(site, name);
+	bool hidden = access(path, R_OK) != 0 && errno == EACCES;
+	if (hidden)
+		check_skip(result, "%s is not for this user to read: run sudo rdsrv check", path);
+	free(path);
+	return hidden;
 }
 
 char *local_quote(const char *text)

@@ -43,6 +43,10 @@ const char *local_user_name(uid_t uid, char out[LOCAL_USER_TEXT]);
 // The file of that name in the data directory; fresh memory.
 char *local_path(const struct check_site *site, const char *name);
 
+// Whether the file is there, or may be, but isn't for this user to read: then the check is skipped,
+// with what to do in its detail.
+bool local_is_hidden(const struct check_site *site, const char *name, struct check_result *result);
+
 // Fresh memory with text as one word of a shell's command.
 char *local_quote(const char *text);
 

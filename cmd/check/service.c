@@ -93,11 +93,15 @@ static void tell_down(const struct check_site *site, const struct local_role *ro
 static void tell_hidden(const struct check_site *site, const struct local_role *role,
                         struct check_result *result)
 {
-	char user[LOCAL_USER_TEXT];
+	char user[LOCAL_USER_TEXT] = "its user";
 	uid_t uid = 0;
-	check_fail(result, "it can't be asked: %s", role->site->why);
-	check_fix(result, "run this as root, or as %s: sudo rdsrv check",
-	          local_service_user(site, &uid) ? local_user_name(uid, user) : "its user");
+	check_skip(result, "it can't be asked by this user: %s", role->site->why);
+	if (local_service_user(site, &uid))
+		(void)local_user_name(uid, user);
+	check_fix(result,
+	          uid == 0 ? "run this as root: sudo rdsrv check"
+	                   : "run this as root, or as %s: sudo rdsrv check",
+	          user);
 }
 
 static void tell_down_or_silent(const struct check_site *site, const struct local_role *role,

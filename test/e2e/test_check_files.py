@@ -326,3 +326,16 @@ def test_a_grace_that_nobody_uses(private: Server) -> None:
     args = ("keygen", "--rotate", "--grace", "2d", "--data-dir", str(private.directory))
     assert run_rdsrv(*args, cwd=private.directory).returncode == 0
     assert "used by nobody" in healthy(private.directory, "keys.grace")["detail"]
+
+
+@needs_root
+def test_what_a_stranger_may_not_see_is_no_fault(lab: Lab, foreign: Path) -> None:
+    """Another user than the service's gets told to come back as root, not to restore backups."""
+    foreign.chmod(0o755)
+    directory = foreign / "data"
+    directory.mkdir(mode=0o755)
+    lab.server("serve", directory=directory)
+    got = checks(directory, "files.keys,files.database,keys,service.id,service.relay", prefix=AS_NOBODY)
+    assert {c["status"] for c in got.values()} <= {"ok", "skip"}, got
+    assert "sudo" in got["keys.pair"]["detail"] and "sudo" in got["files.database"]["detail"]
+    assert one(directory, "service.self", prefix=AS_NOBODY)["status"] == "fail"

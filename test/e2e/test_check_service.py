@@ -161,3 +161,26 @@ def test_a_silent_socket_doesn_t_hold_the_check_up(lab: Lab) -> None:
 def test_wrong_names_are_wrong_use(lab: Lab) -> None:
     done = run_rdsrv("check", "--data-dir", str(lab.directory()), "--only", "service.nothing", cwd=Path("/"))
     assert done.returncode == 2 and "service.nothing" in done.stderr, BINARY
+
+
+UNIT = """User=rdsrv
+Result=exit-code
+ExecMainStatus=1
+Id=rdsrv-id.service
+LoadState=loaded
+ActiveState=failed
+SubState=failed
+UnitFileState=enabled
+"""
+
+
+def test_a_unit_that_failed(lab: Lab, tmp_path: Path) -> None:
+    """systemd knows why it is down, and how to start it."""
+    for name, text in (("systemctl", UNIT), ("journalctl", "rdsrv: can't start\nport 21116 is taken\n")):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\n")
+        program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    check = found(lab.directory(), "service.id", "fail", "rdsrv-id.service is failed (exit-code, exit status 1)", env=env)
+    assert "can't start | port 21116 is taken" in check["detail"]
+    assert check["fix"].endswith("systemctl start rdsrv-id.service")
