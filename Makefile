@@ -2,6 +2,7 @@
 # make            build/rdsrv
 # make install    DESTDIR= PREFIX=/usr/local; install-systemd and install-firewall likewise
 # make test       unit tests and end-to-end tests of what was built
+# make deb, rpm   packages
 # make lint       include rules, clang-tidy, cppcheck, shellcheck, mandoc
 # V=1 shows commands; CC=clang, BUILD=build-x and SAN=address,undefined make other builds.
 
@@ -84,6 +85,12 @@ include test/fuzz/fuzz.mk
 include test/bench/bench.mk
 include packaging/install.mk
 
+deb:
+	sh packaging/debian/build.sh $(BUILD)
+
+rpm:
+	sh packaging/rpm/build.sh $(BUILD) $(RPMFLAGS)
+
 test: unit-test all
 	/usr/bin/python3 -m pytest -q test/e2e
 
@@ -94,5 +101,5 @@ clean:
 	rm -rf build build-*
 
 -include $(wildcard $(OBJS:.o=.d))
-.PHONY: FORCE all generated test lint clean
+.PHONY: FORCE all generated deb rpm test lint clean
 .DELETE_ON_ERROR:

@@ -149,11 +149,25 @@ public_key()
 		die "$(tail -n 1 "$scratch/why")"
 }
 
-# Units that run or start by themselves.
+# Also one that is about to start again, after a failure.
+is_running()
+{
+	case $(systemctl is-active "$1.service" 2>/dev/null) in
+	active | activating | reloading | deactivating) ;;
+	*) return 1 ;;
+	esac
+}
+
+is_enabled()
+{
+	systemctl --quiet is-enabled "$1.service" 2>/dev/null
+}
+
+# Those of the old units for which is_running, or is_enabled.
 old_units()
 {
 	for unit in $id_unit $relay_unit; do
-		! systemctl --quiet "$1" "$unit.service" 2>/dev/null || printf '%s ' "$unit"
+		! "$1" "$unit" || printf '%s ' "$unit"
 	done
 }
 
@@ -336,10 +350,8 @@ start_old()
 stop_ours()
 {
 	for unit in $OURS; do
-		! systemctl --quiet is-enabled "$unit.service" 2>/dev/null ||
-			systemctl disable "$unit.service"
-		! systemctl --quiet is-active "$unit.service" 2>/dev/null ||
-			systemctl stop "$unit.service"
+		! is_enabled "$unit" || systemctl disable "$unit.service"
+		! is_running "$unit" || systemctl stop "$unit.service"
 	done
 }
 
@@ -369,8 +381,8 @@ undo()
 forth()
 {
 	look
-	enabled=$(old_units is-enabled)
-	active=$(old_units is-active)
+	enabled=$(old_units is_enabled)
+	active=$(old_units is_running)
 	read_roles
 	live=
 	! is_live || live=yes

@@ -58,7 +58,7 @@ pick_unit()
 		for name in "$@"; do
 			has_unit "$name" || continue
 			first=${first:-$name}
-			if systemctl --quiet "$how" "$name.service" 2>/dev/null; then
+			if systemctl --quiet "$how" "$name.service" >/dev/null 2>&1; then
 				echo "$name"
 				return
 			fi
@@ -245,7 +245,7 @@ merge_keys()
 	*) printf 'key\t%s\n' "$key" ;;
 	esac >"$scratch/key"
 	if [ "${#key}" -eq 88 ]; then
-		die "a secret key is in hbbs's command line: put it into a file and import it with" \
+		die "a secret key is in hbbs's command line or environment: put it into a file and import it with" \
 			"rdsrv keygen --data-dir $from --import FILE, and take it out of there"
 	fi
 }

@@ -15,17 +15,24 @@ from rdserver import BINARY, clean_env, keygen
 MIGRATE = Path(__file__).resolve().parents[2] / "packaging" / "migrate.sh"
 OUR_UNITS = ("rdsrv", "rdsrv-id", "rdsrv-relay")
 
-# Keeps what is enabled and what runs as files; START_FAILS names a unit that doesn't start.
+# Keeps what is enabled and what runs as files; START_FAILS names a unit that is tried again and again.
 SYSTEMCTL = """#!/bin/sh
 [ "$1" != --quiet ] || shift
 unit=${2%.service}
 echo "$1 $unit" >>"$HOST_STATE/log"
 case $1 in
-is-active) [ -e "$HOST_STATE/active.$unit" ] ;;
+is-active)
+	[ ! -e "$HOST_STATE/active.$unit" ] || { cat "$HOST_STATE/active.$unit"; exit 0; }
+	echo inactive
+	exit 3
+	;;
 is-enabled) [ -e "$HOST_STATE/enabled.$unit" ] ;;
 enable) : >"$HOST_STATE/enabled.$unit" ;;
 disable) rm -f "$HOST_STATE/enabled.$unit" ;;
-start) [ "$unit" != "${START_FAILS:-}" ] && : >"$HOST_STATE/active.$unit" ;;
+start)
+	echo active >"$HOST_STATE/active.$unit"
+	[ "$unit" != "${START_FAILS:-}" ] || { echo activating >"$HOST_STATE/active.$unit"; exit 1; }
+	;;
 stop) rm -f "$HOST_STATE/active.$unit" ;;
 *) exit 9 ;;
 esac
@@ -70,7 +77,7 @@ class OldHost:
         (path / f"{name}.service").write_text(text)
         if running:
             (self.state / f"enabled.{name}").touch()
-            (self.state / f"active.{name}").touch()
+            (self.state / f"active.{name}").write_text("active\n")
 
     def service(self, name: str, command: str, directory: str, more: str = "", **options: object) -> None:
         """A unit as packages and guides have it, enabled and running."""
