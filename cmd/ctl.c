@@ -57,37 +57,42 @@ static char *join(int n, char **words, bool online)
 	return NULL;
 }
 
+static const struct rds_cli_option options[] = {
+        {"json", 0, NULL, "answer in JSON"},
+        {"online", 0, NULL, "peers: only those that are online"}};
+static const struct rds_cli cli = {
+        .name = "rdsrv ctl",
+        .arguments = "[options] id|relay COMMAND [ARGUMENT]",
+        .about = "Asks a running server, or tells it something.",
+        .takes = RDS_FOR_CTL,
+        .options = options,
+        .n_options = 2,
+        .after = "\nid and relay:\n"
+                 "  status                     what it is and does\n"
+                 "  settings                   its effective settings\n"
+                 "id:\n"
+                 "  peers [--online], peer ID  who is on file, and where\n"
+                 "  recent [ID]                the last attempts to connect, and why\n"
+                 "  approve|ban|unban|forget ID\n"
+                 "  blocked                    who may not be here, refused registrations\n"
+                 "  always-use-relay [on|off|NETWORKS], relays [LIST]\n"
+                 "  reload                     read the settings anew, as SIGHUP does\n"
+                 "  backup DIR                 all of it to a new directory\n"
+                 "relay:\n"
+                 "  sessions, session ID, usage, kick ID\n"
+                 "  limits [NAME VALUE]        until the next start\n"
+                 "  block|slow|unblock ADDR    blocklist.txt and blacklist.txt\n"
+                 "  drain [SECONDS]            stop when the running ones have ended\n"
+                 "  reload\n",
+};
+
+const struct rds_cli *cmd_ctl_cli(void)
+{
+	return &cli;
+}
+
 int cmd_ctl(int argc, char **argv)
 {
-	static const struct rds_cli_option options[] = {
-	        {"json", 0, NULL, "answer in JSON"},
-	        {"online", 0, NULL, "peers: only those that are online"}};
-	static const struct rds_cli cli = {
-	        .name = "rdsrv ctl",
-	        .arguments = "[options] id|relay COMMAND [ARGUMENT]",
-	        .about = "Asks a running server, or tells it something.",
-	        .takes = RDS_FOR_CTL,
-	        .options = options,
-	        .n_options = 2,
-	        .after =
-	                "\nid and relay:\n"
-	                "  status                     what it is and does\n"
-	                "  settings                   its effective settings\n"
-	                "id:\n"
-	                "  peers [--online], peer ID  who is on file, and where\n"
-	                "  recent [ID]                the last attempts to connect, and why\n"
-	                "  approve|ban|unban|forget ID\n"
-	                "  blocked                    who may not be here, refused registrations\n"
-	                "  always-use-relay [on|off|NETWORKS], relays [LIST]\n"
-	                "  reload                     read the settings anew, as SIGHUP does\n"
-	                "  backup DIR                 all of it to a new directory\n"
-	                "relay:\n"
-	                "  sessions, session ID, usage, kick ID\n"
-	                "  limits [NAME VALUE]        until the next start\n"
-	                "  block|slow|unblock ADDR    blocklist.txt and blacklist.txt\n"
-	                "  drain [SECONDS]            stop when the running ones have ended\n"
-	                "  reload\n",
-	};
 	struct rds_act act;
 	int code = RDS_EXIT_USAGE;
 	if (rds_act_parse(&cli, argc, argv, &act, &code)) {

@@ -47,6 +47,11 @@ static const struct rds_cli cli = {
                  "sh, powershell, readme. --api-server URL names the API server.\n",
 };
 
+const struct rds_cli *cmd_export_conf_cli(void)
+{
+	return &cli;
+}
+
 // --- the command line
 
 static bool is_given(const struct rds_cli_result *result, enum option option)

@@ -144,6 +144,11 @@ static const struct rds_cli cli = {
         .n_options = N_OPTIONS,
 };
 
+const struct rds_cli *cmd_keygen_cli(void)
+{
+	return &cli;
+}
+
 // Two commands at once, or an option that its command doesn't take, are wrong use.
 static bool check_options(const char *const *values)
 {

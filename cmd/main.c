@@ -7,28 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-};
-
-static const struct command commands[] = {
-        {"serve", cmd_serve, "run the ID server and the relay in one process"},
-        {"id", cmd_id, "run the ID (rendezvous) server"},
-        {"relay", cmd_relay, "run the relay"},
-        {"keygen", cmd_keygen, "make, rotate and list the server's keys"},
-        {"export-conf", cmd_export_conf, "write what clients are configured with"},
-        {"ctl", cmd_ctl, "ask a running server"},
-        {"copy-db", cmd_copy_db, "copy a database of peers, also one of hbbs"},
-        {"check", cmd_check, "say what is wrong with a server, and what to do"},
-};
-
 // Names under which the binary is a role, as old unit and Compose files call it.
-static const struct command aliases[] = {
-        {"hbbs", cmd_hbbs, NULL},
-        {"hbbr", cmd_hbbr, NULL},
-        {"rustdesk-utils", cmd_utils, NULL},
+static const struct rds_command aliases[] = {
+        {.name = "hbbs", .run = cmd_hbbs},
+        {.name = "hbbr", .run = cmd_hbbr},
+        {.name = "rustdesk-utils", .run = cmd_utils},
 };
 
 static const char *base_name(const char *path)
@@ -42,8 +25,8 @@ static void print_usage(FILE *out)
 	(void)fputs("rdsrv " RDSRV_VERSION ": a self-hosted RustDesk server\n\n"
 	            "usage: rdsrv COMMAND [options]\n\n",
 	            out);
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		(void)fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
+	for (size_t i = 0; i < RDS_COMMANDS; i++)
+		(void)fprintf(out, "  %-12s %s\n", rds_commands[i].name, rds_commands[i].help);
 	(void)fputs("\nTo start a server whose keys and peers are kept in ./data:\n\n"
 	            "  mkdir -m 700 data && rdsrv serve --data-dir data --id-server HOST\n\n"
 	            "HOST is the name or address by which clients reach this machine. Then\n"
@@ -86,9 +69,9 @@ int main(int argc, char **argv)
 		print_usage(stdout);
 		return RDS_EXIT_OK;
 	}
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+	for (size_t i = 0; i < RDS_COMMANDS; i++)
+		if (strcmp(argv[1], rds_commands[i].name) == 0)
+			return rds_commands[i].run(argc - 1, argv + 1);
 	(void)fprintf(stderr, "rdsrv: there is no command \"%s\"; `rdsrv --help` lists them\n",
 	              argv[1]);
 	return RDS_EXIT_USAGE;

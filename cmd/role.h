@@ -21,4 +21,8 @@ struct rds_role_kind {
 // Parses argv, runs until it is told to stop, and returns the exit code.
 int rds_role_main(const struct rds_role_kind *kind, int argc, char **argv);
 
+// The commands that the control socket of "id" or "relay" takes, for people: the i-th; NULL: no
+// more.
+const char *rds_role_word(const char *role, size_t i);
+
 #endif

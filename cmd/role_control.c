@@ -195,6 +195,26 @@ static cJSON *run(const struct role_control *control, const char *command, const
 	return json != NULL ? json : rds_json_answer("there is no such command; see rdsrv-ctl(1)");
 }
 
+// What rdsrv itself asks for: "check-...".
+static bool is_internal(const char *word)
+{
+	return strncmp(word, "check-", 6) == 0;
+}
+
+const char *rds_role_word(const char *role, size_t i)
+{
+	static const char *const common[] = {"status", "settings"};
+	const char *(*word)(size_t) =
+	        strcmp(role, "id") == 0 ? role_control_id_word : role_control_relay_word;
+	if (i < 2)
+		return common[i];
+	i -= 2;
+	for (size_t at = 0; word(at) != NULL; at++)
+		if (!is_internal(word(at)) && i-- == 0)
+			return word(at);
+	return NULL;
+}
+
 // "command words": what follows the first space is the command's own.
 static char *answer(void *ctx, const char *request)
 {

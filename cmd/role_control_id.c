@@ -370,6 +370,11 @@ static const struct role_command commands[] = {
         {"check-release", role_check_release, true},
 };
 
+const char *role_control_id_word(size_t i)
+{
+	return i < sizeof commands / sizeof commands[0] ? commands[i].name : NULL;
+}
+
 cJSON *role_control_id(struct role *role, const char *command, const char *words)
 {
 	return role_command_run(commands, sizeof commands / sizeof commands[0], role, command,

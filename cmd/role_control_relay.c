@@ -208,6 +208,11 @@ static const struct role_command commands[] = {
         {"check-issue", role_check_issue, true},
 };
 
+const char *role_control_relay_word(size_t i)
+{
+	return i < sizeof commands / sizeof commands[0] ? commands[i].name : NULL;
+}
+
 cJSON *role_control_relay(struct role *role, const char *command, const char *words)
 {
 	return role_command_run(commands, sizeof commands / sizeof commands[0], role, command,

@@ -255,7 +255,10 @@ struct cJSON *role_check_reserve(struct role *role, const char *words);
 struct cJSON *role_check_release(struct role *role, const char *words);
 struct cJSON *role_check_issue(struct role *role, const char *words);
 
+// Its commands; NULL: no more.
+const char *role_control_id_word(size_t i);
 // role_control_relay.c: the same of the relay.
+const char *role_control_relay_word(size_t i);
 struct cJSON *role_control_relay(struct role *role, const char *command, const char *words);
 
 // role_control.c

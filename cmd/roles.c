@@ -13,54 +13,72 @@ static const struct rds_cli_option options[] = {TEST_CONFIG};
 static const struct rds_cli_option hbbs_options[] = {
         TEST_CONFIG, {"generate", 'g', NULL, "make the key pair, or renew it with a backup"}};
 
+static const struct rds_role_kind id_kind = {
+        .cli = {.name = "rdsrv id",
+                .arguments = "[options]",
+                .about = "Runs the ID (rendezvous) server.",
+                .takes = RDS_FOR_ID,
+                .options = options,
+                .n_options = 1},
+        .id = true,
+        .use = RDS_INSTANCE_SERVE,
+        .key_default = RDS_KEY_FILES,
+};
+
+const struct rds_cli *cmd_id_cli(void)
+{
+	return &id_kind.cli;
+}
+
 int cmd_id(int argc, char **argv)
 {
-	static const struct rds_role_kind kind = {
-	        .cli = {.name = "rdsrv id",
-	                .arguments = "[options]",
-	                .about = "Runs the ID (rendezvous) server.",
-	                .takes = RDS_FOR_ID,
-	                .options = options,
-	                .n_options = 1},
-	        .id = true,
-	        .use = RDS_INSTANCE_SERVE,
-	        .key_default = RDS_KEY_FILES,
-	};
-	return rds_role_main(&kind, argc, argv);
+	return rds_role_main(&id_kind, argc, argv);
+}
+
+static const struct rds_role_kind relay_kind = {
+        .cli = {.name = "rdsrv relay",
+                .arguments = "[options]",
+                .about = "Runs the relay.",
+                .takes = RDS_FOR_RELAY,
+                .letter_p_is_relay_port = true,
+                .options = options,
+                .n_options = 1},
+        .relay = true,
+        .use = RDS_INSTANCE_SERVE,
+        .key_default = RDS_KEY_FILES,
+};
+
+const struct rds_cli *cmd_relay_cli(void)
+{
+	return &relay_kind.cli;
 }
 
 int cmd_relay(int argc, char **argv)
 {
-	static const struct rds_role_kind kind = {
-	        .cli = {.name = "rdsrv relay",
-	                .arguments = "[options]",
-	                .about = "Runs the relay.",
-	                .takes = RDS_FOR_RELAY,
-	                .letter_p_is_relay_port = true,
-	                .options = options,
-	                .n_options = 1},
-	        .relay = true,
-	        .use = RDS_INSTANCE_SERVE,
-	        .key_default = RDS_KEY_FILES,
-	};
-	return rds_role_main(&kind, argc, argv);
+	return rds_role_main(&relay_kind, argc, argv);
+}
+
+static const struct rds_role_kind serve_kind = {
+        .cli = {.name = "rdsrv serve",
+                .arguments = "[options]",
+                .about = "Runs the ID server and the relay in one process.",
+                .takes = RDS_FOR_ID | RDS_FOR_RELAY,
+                .options = options,
+                .n_options = 1},
+        .id = true,
+        .relay = true,
+        .use = RDS_INSTANCE_SERVE,
+        .key_default = RDS_KEY_FILES,
+};
+
+const struct rds_cli *cmd_serve_cli(void)
+{
+	return &serve_kind.cli;
 }
 
 int cmd_serve(int argc, char **argv)
 {
-	static const struct rds_role_kind kind = {
-	        .cli = {.name = "rdsrv serve",
-	                .arguments = "[options]",
-	                .about = "Runs the ID server and the relay in one process.",
-	                .takes = RDS_FOR_ID | RDS_FOR_RELAY,
-	                .options = options,
-	                .n_options = 1},
-	        .id = true,
-	        .relay = true,
-	        .use = RDS_INSTANCE_SERVE,
-	        .key_default = RDS_KEY_FILES,
-	};
-	return rds_role_main(&kind, argc, argv);
+	return rds_role_main(&serve_kind, argc, argv);
 }
 
 int cmd_hbbs(int argc, char **argv)

@@ -11,12 +11,12 @@ deb_build='gcc make pkg-config libssl-dev libevent-dev libsodium-dev libwslay-de
 	libcjson-dev libqrencode-dev libsqlite3-dev'
 deb_test='clang clang-tidy llvm cppcheck shellcheck mandoc libcmocka-dev python3-pytest
 	python3-pytest-xdist python3-pytest-timeout python3-nacl python3-websockets iproute2 procps sqlite3 strace
-	util-linux git zbar-tools systemd faketime nftables iptables'
+	util-linux git zbar-tools systemd zsh fish faketime nftables iptables'
 rpm_build='gcc make pkgconf-pkg-config openssl-devel libevent-devel libsodium-devel wslay-devel nanopb
 	nanopb-devel cjson-devel qrencode-devel sqlite-devel'
 rpm_test='clang clang-tools-extra compiler-rt llvm cppcheck ShellCheck mandoc libcmocka-devel
 	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pynacl python3-websockets iproute procps-ng
-	sqlite strace util-linux git-core zbar systemd libfaketime nftables iptables-nft'
+	sqlite strace util-linux git-core zbar systemd zsh fish libfaketime nftables iptables-nft'
 
 die()
 {

@@ -10,9 +10,12 @@ SYSCONFDIR ?= /etc
 SYSTEMD_DIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERS_DIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILES_DIR ?= $(PREFIX)/lib/tmpfiles.d
+# Debian keeps packages' completions for zsh apart.
+ZSH_DIR ?= $(DATADIR)/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard \
+	/etc/debian_version)),vendor-completions,site-functions)
 PUT = $(INSTALL) -D -m 0644
 
-install: $(BUILD)/rdsrv
+install: $(BUILD)/rdsrv completions
 	$(INSTALL) -D -m 0755 $(BUILD)/rdsrv $(DESTDIR)$(BINDIR)/rdsrv
 	for name in hbbs hbbr rustdesk-utils; do \
 		link=$(DESTDIR)$(BINDIR)/$$name; \
@@ -34,6 +37,16 @@ install: $(BUILD)/rdsrv
 		else $(PUT) $$page $$to; fi || exit 1; \
 	done
 
+	$(PUT) $(BUILD)/completions/bash $(DESTDIR)$(DATADIR)/bash-completion/completions/rdsrv
+	$(PUT) $(BUILD)/completions/zsh $(DESTDIR)$(ZSH_DIR)/_rdsrv
+	$(PUT) $(BUILD)/completions/fish $(DESTDIR)$(DATADIR)/fish/vendor_completions.d/rdsrv.fish
+
+# RUN= is what runs a program of another machine here, such as qemu-aarch64.
+completions: $(addprefix $(BUILD)/completions/,bash zsh fish)
+$(BUILD)/completions/%: $(BUILD)/rdsrv
+	@mkdir -p $(@D)
+	$(Q)$(RUN) $(BUILD)/rdsrv completions $* >$@
+
 # The units name the program where it is.
 install-systemd:
 	$(INSTALL) -d $(DESTDIR)$(SYSTEMD_DIR)
@@ -47,4 +60,4 @@ install-systemd:
 	[ -e $(DESTDIR)$(SYSCONFDIR)/rdsrv/rdsrv.conf ] || \
 		$(PUT) packaging/rdsrv.conf $(DESTDIR)$(SYSCONFDIR)/rdsrv/rdsrv.conf
 
-.PHONY: install install-systemd install-firewall
+.PHONY: completions install install-systemd install-firewall

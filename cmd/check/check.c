@@ -152,6 +152,11 @@ static const struct rds_cli cli = {
                  "rdsrv-check(1) lists every check and message.\n",
 };
 
+const struct rds_cli *cmd_check_cli(void)
+{
+	return &cli;
+}
+
 static int wrong_use(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static int wrong_use(const char *fmt, ...)
