@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # make            build/rdsrv
 # make install    DESTDIR= PREFIX=/usr/local; install-systemd and install-firewall likewise
+# make dist       dist/rdsrv-VERSION-linux-ARCH.tar.gz for other hosts; ARCH=amd64, arm64, armhf
 # make test       unit tests and end-to-end tests of what was built
 # make deb, rpm   packages
 # make lint       include rules, clang-tidy, cppcheck, shellcheck, mandoc
@@ -97,9 +98,12 @@ test: unit-test all
 lint: $(GEN)
 	sh test/lint.sh $(BUILD)
 
+dist:
+	sh packaging/dist.sh $(ARCH)
+
 clean:
-	rm -rf build build-*
+	rm -rf build build-* dist
 
 -include $(wildcard $(OBJS:.o=.d))
-.PHONY: FORCE all generated deb rpm test lint clean
+.PHONY: FORCE all generated deb rpm dist test lint clean
 .DELETE_ON_ERROR:

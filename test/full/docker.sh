@@ -185,6 +185,17 @@ health_log()
 	}
 }
 
+# A server that hangs is found out, as Docker does it.
+hanging_is_unhealthy()
+{
+	pid=$(docker inspect -f '{{.State.Pid}}' "$(container "$1")")
+	kill -STOP "$pid"
+	status=0
+	docker exec "$(container "$1")" rdsrv check --only service.self || status=$?
+	kill -CONT "$pid"
+	[ "$status" -eq 1 ] && docker exec "$(container "$1")" rdsrv check --only service.self
+}
+
 # runs_as UID SERVICE...: nobody's root, with no more rights than to open low ports
 runs_as()
 {
@@ -284,6 +295,7 @@ expect 'it took over the directory that the engine made' in_dir own logs_say 'to
 expect 'all of it is user 21116'\''s' owned_by 21116 "$place/own/data"
 expect 'it is not root, and has no rights of root' in_dir own runs_as 21116 hbbs hbbr
 expect 'both are healthy' in_dir own health_log hbbs hbbr
+expect 'one that hangs is not' in_dir own hanging_is_unhealthy hbbs
 expect 'what to enter in clients' in_dir own exported
 expect 'update of the image' in_dir own update
 expect 'it is the new image' in_dir own updated_image
