@@ -140,3 +140,20 @@ def test_a_tool_that_hangs(walled: tuple[Server, network.Host], tmp_path: Path) 
         program.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     found(walled[0].directory, "firewall", "skip", "doesn't answer", prefix=walled[1].prefix, env=env)
+
+
+@pytest.mark.skipif(not shutil.which("ufw"), reason="there is no ufw")
+def test_ufw(walled: tuple[Server, network.Host], tmp_path: Path) -> None:
+    """The real program, with its files on a copy: closed, opened by what the fix says, and told to be open."""
+    etc, default = tmp_path / "etc", tmp_path / "default"
+    shutil.copytree("/etc/ufw", etc)
+    shutil.copy("/etc/default/ufw", default)
+    script = f'mount --bind {etc} /etc/ufw; mount --bind {default} /etc/default/ufw; exec "$@"'
+    prefix = [*walled[1].prefix, "unshare", "--mount", "sh", "-ec", script, "sh"]
+    done = subprocess.run([*prefix, "ufw", "--force", "enable"], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"ufw can't be enabled here: {done.stderr}")
+    check = found(walled[0].directory, "firewall", "fail", "ufw (ufw incoming) closes 21115-21119/tcp", prefix=prefix)
+    assert "ufw allow 21115:21119/tcp && ufw allow 21116:21117/udp" in check["fix"]
+    follow(check, prefix=prefix)
+    healthy(walled[0].directory, "firewall", prefix=prefix)
