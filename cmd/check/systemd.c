@@ -5,6 +5,7 @@
 #include "cmd/check/tool.h"
 #include "core/alloc.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,17 @@ static const char *const relay_units[] = {"rdsrv-relay.service", "rdsrv.service"
 #define N_UNITS (sizeof id_units / sizeof id_units[0])
 
 #define LOG_LINES "5"
+
+// A manager that hangs is asked once: several checks want to know of it, and all of them are to
+// end.
+static atomic_bool is_hung;
+
+static void ask(const char *const *argv, unsigned timeout_ms, struct check_tool *out)
+{
+	check_tool_run(argv, atomic_load(&is_hung) ? 1 : timeout_ms, out);
+	if (out->end == CHECK_TOOL_HUNG)
+		atomic_store(&is_hung, true);
+}
 
 static void take_property(struct local_unit *unit, const char *line, size_t len)
 {
@@ -73,7 +85,7 @@ static size_t show(const char *const *names, size_t n_names, unsigned timeout_ms
 	struct check_tool tool;
 	for (size_t i = 0; i < n_names; i++)
 		argv[6 + i] = names[i];
-	check_tool_run(argv, timeout_ms, &tool);
+	ask(argv, timeout_ms, &tool);
 	size_t n = check_tool_is_good(&tool) ? local_units_parse(tool.out, out, n_names) : 0;
 	check_tool_clear(&tool);
 	return n;
@@ -101,7 +113,7 @@ char *local_unit_log(const char *unit, unsigned timeout_ms, char *out, size_t ca
 	const char *const argv[] = {"journalctl", "-q",      "--no-pager", "-o", "cat",
 	                            "-n",         LOG_LINES, "-u",         unit, NULL};
 	struct check_tool tool;
-	check_tool_run(argv, timeout_ms, &tool);
+	ask(argv, timeout_ms, &tool);
 	size_t len = 0;
 	out[0] = '\0';
 	for (char *rest = NULL, *line = strtok_r(tool.out, "\n", &rest);

@@ -78,12 +78,14 @@ def test_nft_that_drops_udp(walled: tuple[Server, network.Host]) -> None:
 
 def test_nft_that_lets_us_in(walled: tuple[Server, network.Host]) -> None:
     states = "ct state vmap { established : accept, related : accept, invalid : drop };"
-    nft(walled[1], f"policy drop; {states} tcp dport 21115-21119 accept; meta l4proto udp udp dport {{21116, 21117}} accept")
+    ours = "tcp dport 21115-21119 accept; meta l4proto udp udp dport { 21116, 21117 } accept"
+    nft(walled[1], f"policy drop; {states} {ours}")
     assert "nothing in the way" in opened(walled)["detail"]
 
 
 def test_nft_with_a_final_reject_behind_a_jump(walled: tuple[Server, network.Host]) -> None:
-    nft(walled[1], f"policy accept; {BASICS} jump ours; reject;\n}}\nchain ours {{ tcp dport 21115-21117 accept; udp dport 21116 accept")
+    ours = "chain ours { tcp dport 21115-21117 accept; udp dport 21116 accept"
+    nft(walled[1], f"policy accept; {BASICS} jump ours; reject;\n}}\n{ours}")
     check = closed(walled, "21118-21119/tcp, 21117/udp", "warn")
     follow(check, prefix=walled[1].prefix)
     opened(walled)

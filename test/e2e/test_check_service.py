@@ -91,8 +91,8 @@ def test_a_stopped_server_is_told_to_be_stopped(lab: Lab) -> None:
 
 def test_a_port_that_another_program_holds(lab: Lab) -> None:
     server = lab.prepare("id", hosts=["127.77.8.9"])
-    text = "import socket, time; s = socket.socket(); s.bind((%r, %d)); s.listen(); print(1, flush=True); time.sleep(60)"
-    code = text % (server.host, server.port)
+    bound = f"import socket, time; s = socket.socket(); s.bind(({server.host!r}, {server.port})); s.listen()"
+    code = f"{bound}; print(1, flush=True); time.sleep(60)"
     with subprocess.Popen(["python3", "-c", code], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None and holder.stdout.readline()
         try:
@@ -181,6 +181,18 @@ def test_a_unit_that_failed(lab: Lab, tmp_path: Path) -> None:
         program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\n")
         program.chmod(0o755)
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    check = found(lab.directory(), "service.id", "fail", "rdsrv-id.service is failed (exit-code, exit status 1)", env=env)
+    says = "rdsrv-id.service is failed (exit-code, exit status 1)"
+    check = found(lab.directory(), "service.id", "fail", says, env=env)
     assert "can't start | port 21116 is taken" in check["detail"]
     assert check["fix"].endswith("systemctl start rdsrv-id.service")
+
+
+def test_a_service_manager_that_hangs(lab: Lab, tmp_path: Path) -> None:
+    """All of the checks end in time without it."""
+    for name in ("systemctl", "journalctl"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\nexec sleep 600\n")
+        program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    got = checks(lab.directory(), "service,files,keys,listen,firewall", env=env)
+    assert got["service.id"]["status"] == "fail"

@@ -15,7 +15,7 @@ import network
 from conftest import Lab
 from localcheck import checks, command_of, follow, found, healthy, one
 from rdclient import UdpPeer
-from rdserver import BINARY, Server, clean_env
+from rdserver import BINARY, Server, clean_env, is_sanitized
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 
@@ -105,7 +105,7 @@ def test_a_file_of_tomorrow(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("offset", ["-1d", "-3000d"])
-@pytest.mark.skipif(not shutil.which("faketime"), reason="there is no faketime")
+@pytest.mark.skipif(not shutil.which("faketime") or is_sanitized(), reason="no faketime, or a sanitizer")
 def test_a_clock_that_is_wrong(lab: Lab, offset: str) -> None:
     server = lab.server("serve")
     check = one(server.directory, "clock", prefix=["faketime", "-f", offset])
