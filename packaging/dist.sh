@@ -31,17 +31,20 @@ amd64)
 	triplet=x86_64-linux-gnu
 	cross='gcc libc6-dev'
 	baseline='-march=x86-64 -mtune=generic'
+	emulator=qemu-x86_64
 	;;
 arm64)
 	triplet=aarch64-linux-gnu
 	cross='gcc-aarch64-linux-gnu libc6-dev-arm64-cross'
 	baseline='-march=armv8-a'
+	emulator='qemu-aarch64 -L /usr/aarch64-linux-gnu'
 	;;
 armhf)
 	triplet=arm-linux-gnueabihf
 	cross='gcc-arm-linux-gnueabihf libc6-dev-armhf-cross'
 	# Time in 64 bits: without it these machines' clocks end in 2038.
 	baseline='-march=armv7-a+fp -mfloat-abi=hard -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64'
+	emulator='qemu-arm -L /usr/arm-linux-gnueabihf'
 	;;
 *) die "there is no ARCH $arch: amd64, arm64 or armhf" ;;
 esac
@@ -64,7 +67,7 @@ command -v apt-get >/dev/null || die 'this takes Debian packages, and there is n
 need_tools()
 {
 	wanted=
-	for package in $cross binutils dpkg-dev make nanopb pkg-config xz-utils; do
+	for package in $cross qemu-user binutils dpkg-dev make nanopb pkg-config xz-utils; do
 		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed' ||
 			wanted="$wanted $package"
 	done
@@ -175,7 +178,7 @@ build_rdsrv()
 	lib=$sysroot/usr/lib/$triplet
 	event=$(echo "$parts"/src/libevent-*)
 	make -s -j "$(nproc)" BUILD="build-dist/$arch/build" CC="$triplet-gcc" PKG_CONFIG=true \
-		CFLAGS="$flags" \
+		CFLAGS="$flags" RUN="$emulator -E LD_LIBRARY_PATH=$lib" \
 		CPPFLAGS="-I$parts/cjson -I$parts/libevent/include -I$event/include \
 			-I$sysroot/usr/include/$triplet -I$sysroot/usr/include \
 			-I$sysroot/usr/include/nanopb" \

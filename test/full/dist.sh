@@ -74,10 +74,12 @@ well_formed()
 holds()
 {
 	for file in bin/rdsrv bin/hbbs bin/hbbr bin/rustdesk-utils sbin/rdsrv-migrate \
-		share/man/man1/rdsrv.1 lib/systemd/system/rdsrv.service lib/rdsrv/libwslay.so.1 \
+		share/man/man1/rdsrv.1 \
+		share/bash-completion/completions/rdsrv share/zsh/site-functions/_rdsrv \
+		share/fish/vendor_completions.d/rdsrv.fish lib/systemd/system/rdsrv.service lib/rdsrv/libwslay.so.1 \
 		lib/rdsrv/libqrencode.so.4 share/doc/rdsrv/README.md share/doc/rdsrv/LICENSE \
 		share/doc/rdsrv/licences/CONTENTS; do
-		[ -e "$dir/$file" ] || {
+		[ -s "$dir/$file" ] || {
 			echo "no $file"
 			return 1
 		}
