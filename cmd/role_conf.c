@@ -3,6 +3,7 @@
 #include "cmd/role_private.h"
 
 #include "cmd/client_hosts.h"
+#include "cmd/container.h"
 #include "conf/form.h"
 #include "core/alloc.h"
 #include "keys/server_conf.h"
@@ -10,17 +11,25 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// This machine's name, where no setting says what clients call it.
-static void guess_id_server(const struct role *role, struct rds_client_conf *conf)
+// This machine's name, where no setting says what clients call it. A container's own name is the
+// engine's: there it is the relay's, which is named for clients and most often beside us.
+static char *guess_host(const struct role *role, const char *relay)
 {
 	char name[256] = "";
 	struct rds_host_port host;
+	if (rds_container_is(role->settings) && rds_value_host(relay, &host) == 0)
+		return rds_asprintf(strchr(host.host, ':') != NULL ? "[%s]" : "%s", host.host);
 	(void)gethostname(name, sizeof name - 1);
+	return rds_strdup(rds_value_host(name, &host) == 0 ? name : "localhost");
+}
+
+static void guess_id_server(const struct role *role, struct rds_client_conf *conf)
+{
 	int64_t port = rds_settings_number(role->settings, RDS_SET_PORT);
+	char *host = guess_host(role, conf->relay_server);
 	free(conf->id_server);
-	conf->id_server = rds_value_host(name, &host) != 0 ? rds_strdup("localhost")
-	                  : port == 21116                  ? rds_strdup(name)
-	                                                   : rds_asprintf("%s:%d", name, (int)port);
+	conf->id_server = port == 21116 ? rds_strdup(host) : rds_asprintf("%s:%d", host, (int)port);
+	free(host);
 }
 
 // Not being able to write it stops nobody from connecting: a warning.

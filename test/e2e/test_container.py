@@ -178,6 +178,15 @@ def test_hbbr_takes_relay_servers(lab: Lab, image: Image) -> None:
     assert serves_in(image.start(lab, "hbbr", "-r", "relay.example"), image.data)
 
 
+@pytest.mark.parametrize("relay", ["relay.example:21117", "[2001:db8::7]:21117"])
+def test_server_conf_of_a_container(lab: Lab, image: Image, relay: str) -> None:
+    """Clients can't reach a container's own name: server.conf has the relay's host, and says that it is a guess."""
+    server = image.start(lab, "hbbs", "-r", relay)
+    conf = (image.data / "server.conf").read_text()
+    assert f"id_server={relay.removesuffix(':21117')}:{server.port}" in conf
+    assert server.logged("wrote server.conf")[0]["guessed"] != "no"
+
+
 def test_elsewhere_these_variables_are_others(tmp_path: Path) -> None:
     """Outside the image they mean nothing."""
     env = {"RELAY": "relay.example", "ENCRYPTED_ONLY": "maybe", "KEY_PRIV": "x"}
