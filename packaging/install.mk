@@ -60,4 +60,16 @@ install-systemd:
 	[ -e $(DESTDIR)$(SYSCONFDIR)/rdsrv/rdsrv.conf ] || \
 		$(PUT) packaging/rdsrv.conf $(DESTDIR)$(SYSCONFDIR)/rdsrv/rdsrv.conf
 
+# firewalld looks for services in these two places alone.
+FIREWALLD_DIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,$(SYSCONFDIR))/firewalld/services
+install-firewall:
+	$(PUT) packaging/firewall/rdsrv.ufw $(DESTDIR)$(SYSCONFDIR)/ufw/applications.d/rdsrv
+	for file in rdsrv.xml rdsrv-full.xml; do \
+		$(PUT) packaging/firewall/$$file $(DESTDIR)$(FIREWALLD_DIR)/$$file || exit 1; \
+	done
+	for file in packaging/firewall/*.nft packaging/firewall/nftables.conf; do \
+		to=$(DESTDIR)$(DATADIR)/rdsrv/firewall/$${file##*/}; \
+		$(PUT) $$file $$to && sed -i 's|/usr/share|$(DATADIR)|' $$to || exit 1; \
+	done
+
 .PHONY: completions install install-systemd install-firewall
