@@ -107,7 +107,8 @@ static const char usage[] =
         "where the shells look; for one user:\n"
         "  rdsrv completions bash >~/.local/share/bash-completion/completions/rdsrv\n"
         "  rdsrv completions fish >~/.config/fish/completions/rdsrv.fish\n"
-        "  rdsrv completions zsh  >DIR/_rdsrv, DIR being one of $fpath\n";
+        "  rdsrv completions zsh  >DIR/_rdsrv, DIR being one of $fpath\n"
+        "See rdsrv-completions(1).\n";
 
 int cmd_completions(int argc, char **argv)
 {
