@@ -193,7 +193,7 @@ check()
 {
 	has_unit "$new" || die "$new.service is not there: install rdsrv with its units first"
 	owner=$(awk -F: '$1 == "rdsrv" { print $3 ":" $4 }' "$root/etc/passwd")
-	[ -n "$owner" ] || die "there is no user rdsrv: run systemd-sysusers, or install rdsrv's package"
+	[ -n "$owner" ] || die "there is no user rdsrv: run systemd-sysusers"
 	there=$(public_key "$target")
 	[ -z "$there" ] || [ "$there" = "$public" ] ||
 		die "$target has another key, $there, than $from: if no client uses it, move" \
@@ -204,10 +204,12 @@ check()
 	role=${new#rdsrv}
 	role=${role#-}
 	(cd "$scratch" && env -i "PATH=$PATH" "$rdsrv" "${role:-serve}" --data-dir . \
-		--config conf --test-config) >/dev/null 2>"$scratch/why" || die "$(tail -n 1 "$scratch/why")"
+		--config conf --test-config) >/dev/null 2>"$scratch/why" ||
+		die "$(tail -n 1 "$scratch/why")"
 	without_block | contradicting >"$scratch/other"
 	[ ! -s "$scratch/other" ] ||
-		die "$conf says \"$(head -n 1 "$scratch/other")\", hbbs something else: remove that line"
+		die "$conf says \"$(head -n 1 "$scratch/other")\", hbbs something else:" \
+			"remove that line"
 }
 
 plan()
@@ -421,7 +423,7 @@ of_state()
 
 back()
 {
-	[ -f "$state" ] || die "there is nothing to go back to: rdsrv has taken over from no server here"
+	[ -f "$state" ] || die "there is nothing to go back to: rdsrv took over from no server here"
 	from=$(of_state from)
 	compose_file=$(of_state compose)
 	active=$(of_state active)

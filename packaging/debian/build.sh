@@ -37,7 +37,11 @@ when=${when:-$(stat -c %Y VERSION)}
 	-v date="$(LC_ALL=C date -u -R -d "@$when")" >"$copy/debian/changelog"
 
 awk '
-	/^Copyright/ && !n { sub(/^Copyright (\(c\) )?/, ""); print "s/@COPYRIGHT@/" $0 "/"; n = 1 }' \
+	/^Copyright/ && !n {
+		sub(/^Copyright (\(c\) )?/, "")
+		print "s/@COPYRIGHT@/" $0 "/"
+		n = 1
+	}' \
 	LICENSE >"$build/deb/holder"
 sed -e '1,/^Permission/{/^Permission/!d}' -e 's/^$/./; s/^/ /' LICENSE >"$build/deb/licence"
 sed -i -f "$build/deb/holder" -e "/@LICENCE@/{

@@ -180,7 +180,8 @@ read_settings()
 	program=hbbs
 	[ "$1" = id ] || program=hbbr
 	[ ! -f "$scratch/unmatched" ] ||
-		die "$program: a quote without end in its command line or environment: correct that first"
+		die "$program: a quote without end in its command line or environment:" \
+			"correct that first"
 	sed "/^E$tab/d" "$scratch/$1.words" | awk -v program="$program" '
 		found { print }
 		$0 ~ "(^|/)" program "$" { found = 1 }
@@ -190,8 +191,8 @@ read_settings()
 	{
 		sed -n "/^E$tab/p" "$scratch/$1.words"
 		[ ! -f "$2/.env" ] || sed "s/^/D$tab/" "$2/.env"
-		file=$(sed "s/^/W$tab/" "$scratch/line" | awk -v role="$1" -f "$shared/settings.awk" |
-			sed -n "s/^config$tab//p")
+		file=$(sed "s/^/W$tab/" "$scratch/line" |
+			awk -v role="$1" -f "$shared/settings.awk" | sed -n "s/^config$tab//p")
 		case $file in
 		'') ;;
 		/*) sed "s/^/C$tab/" "$root$file" ;;
@@ -245,8 +246,8 @@ merge_keys()
 	*) printf 'key\t%s\n' "$key" ;;
 	esac >"$scratch/key"
 	if [ "${#key}" -eq 88 ]; then
-		die "a secret key is in hbbs's command line or environment: put it into a file and import it with" \
-			"rdsrv keygen --data-dir $from --import FILE, and take it out of there"
+		die "a secret key is in hbbs's command line or environment: put it into a file" \
+			"and import it with rdsrv keygen --data-dir $from --import FILE, and take it out of there"
 	fi
 }
 
@@ -265,7 +266,8 @@ merge_settings()
 		printf 'data-dir\t%s\n' /var/lib/rdsrv
 		cat "$scratch/key"
 		cat "$scratch/id.settings" "$scratch/relay.settings" 2>/dev/null |
-			grep -vE "^(key|config|db-url)$tab|^relay-port$tab$((${port:-21116} + 1))\$" |
+			grep -vE "^(key|config|db-url)$tab" |
+			grep -vx "relay-port$tab$((${port:-21116} + 1))" |
 			sort -u
 	} | sed "s/$tab/ = /" >"$scratch/conf"
 }

@@ -6,6 +6,7 @@
 # of the command line, behind the program's name. E lines come first.
 
 BEGIN {
+	program = role == "id" ? "hbbs" : "hbbr"
 	split("p port b bind r relay-servers k key R rendezvous-servers s serial u software-url" \
 		" M rmem c config", words, " ")
 	for (i = 1; i in words; i += 2) {
@@ -85,7 +86,7 @@ function line_of_file(text, rank,    name, value, at)
 function flag(name, value)
 {
 	if (!(name in is_flag))
-		complain("there is no option --" name " of " (role == "id" ? "hbbs" : "hbbr"))
+		complain("there is no option --" name " of " program)
 	else
 		set(role == "relay" && name == "port" ? "relay-port" : name, expanded(value), 4)
 }
@@ -107,7 +108,7 @@ function word(text,    name, at)
 		text = substr(text, 3)
 		sub(/^=/, "", text)
 		if (!(name in long_of))
-			complain("there is no option -" name " of " (role == "id" ? "hbbs" : "hbbr"))
+			complain("there is no option -" name " of " program)
 		else if (length($0) == 4)
 			wanted = long_of[name]
 		else

@@ -162,6 +162,7 @@ def picture(directory: Path) -> dict[str, tuple[int, int, int, bytes]]:
     """Everything about the files of a directory that could have changed."""
     files = {str(p.relative_to(directory)): p for p in (directory, *directory.rglob("*"))}
     return {
-        name: (stat.S_IMODE(p.stat().st_mode), p.stat().st_uid, p.stat().st_mtime_ns, b"" if p.is_dir() else p.read_bytes())
+        name: (stat.S_IMODE(s.st_mode), s.st_uid, s.st_mtime_ns, b"" if p.is_dir() else p.read_bytes())
         for name, p in files.items()
+        for s in [p.stat()]
     }

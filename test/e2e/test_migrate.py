@@ -14,6 +14,8 @@ from conftest import Lab
 from oldhost import OldHost, picture
 from test_session import punched_by_tcp, relay_agreed
 
+Kind = tuple[str, str, str, str]
+
 # Directory, units, and what their command lines are.
 PACKAGES = ("/var/lib/rustdesk-server", "rustdesk-hbbs", "rustdesk-hbbr", "/usr/bin/")
 GUIDES = ("/var/lib/rustdesk", "hbbs", "hbbr", "/usr/local/bin/")
@@ -25,7 +27,7 @@ def host(tmp_path: Path) -> OldHost:
     return OldHost(tmp_path / "host")
 
 
-def installed(host: OldHost, kind: tuple[str, str, str, str] = PACKAGES, flags: str = "", relay_flags: str = "") -> Path:
+def installed(host: OldHost, kind: Kind = PACKAGES, flags: str = "", relay_flags: str = "") -> Path:
     directory, id_unit, relay_unit, programs = kind
     path = host.data(directory)
     host.service(id_unit, f"{programs}hbbs {flags}", directory)
@@ -37,7 +39,7 @@ def installed(host: OldHost, kind: tuple[str, str, str, str] = PACKAGES, flags: 
 
 
 @pytest.mark.parametrize("kind", [PACKAGES, GUIDES, SCRIPTS], ids=["packages", "guides", "scripts"])
-def test_takes_over(host: OldHost, kind: tuple[str, str, str, str]) -> None:
+def test_takes_over(host: OldHost, kind: Kind) -> None:
     old = installed(host, kind, "-r relay.example.com:21117 -k _", "-k _")
     (old / "blocklist.txt").write_text("203.0.113.7\n")
     before = picture(old)
@@ -157,7 +159,8 @@ def test_relay_with_a_key_of_elsewhere(host: OldHost) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags, relay_flags, key", [("", "", None), ("-k ''", "-k ''", ""), ("-k text", "-k text", "text"), ("-k PUB", "-k _", None)]
+    "flags, relay_flags, key",
+    [("", "", None), ("-k ''", "-k ''", ""), ("-k text", "-k text", "text"), ("-k PUB", "-k _", None)],
 )
 def test_key_flags(host: OldHost, flags: str, relay_flags: str, key: str | None) -> None:
     old = host.data("/var/lib/rustdesk")

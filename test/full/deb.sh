@@ -27,7 +27,8 @@ result()
 [ "$(id -u)" -eq 0 ] || skip 'needs root'
 command -v apt-get >/dev/null || skip 'needs apt, for its mirror'
 sh packaging/deps.sh build
-for tool in debootstrap dh:debhelper lintian dpkg-buildpackage:dpkg-dev unshare:util-linux ip:iproute2; do
+for tool in debootstrap dh:debhelper lintian dpkg-buildpackage:dpkg-dev unshare:util-linux \
+	ip:iproute2; do
 	command -v "${tool%:*}" >/dev/null || echo "${tool#*:}"
 done | xargs -r env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
 	install --no-install-recommends >/dev/null

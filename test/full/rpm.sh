@@ -60,7 +60,8 @@ read_spec()
 
 no_error()
 {
-	rpmlint -r packaging/rpm/rpmlintrc "$bare/one.rpm" packaging/rpm/rdsrv.spec >"$bare/lint" 2>&1
+	rpmlint -r packaging/rpm/rpmlintrc "$bare/one.rpm" packaging/rpm/rdsrv.spec \
+		>"$bare/lint" 2>&1
 	cat "$bare/lint"
 	grep -q ' checked; 0 errors' "$bare/lint"
 }

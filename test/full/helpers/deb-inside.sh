@@ -100,7 +100,8 @@ version_is()
 
 links()
 {
-	[ "$(readlink -f /usr/bin/hbbs)" = /usr/bin/rdsrv ] && hbbr --help | grep -q '^usage: hbbr' &&
+	[ "$(readlink -f /usr/bin/hbbs)" = /usr/bin/rdsrv ] &&
+		hbbr --help | grep -q '^usage: hbbr' &&
 		rustdesk-utils genkeypair | grep -q '^Public Key: '
 }
 
@@ -152,7 +153,8 @@ install_stock_package()
 {
 	mkdir -p /tmp/stock/DEBIAN /tmp/stock/usr/bin
 	printf '%s\n' 'Package: rustdesk-server-hbbs' 'Version: 1.1' 'Architecture: all' \
-		'Maintainer: nobody <nobody@example.com>' 'Description: x' >/tmp/stock/DEBIAN/control
+		'Maintainer: nobody <nobody@example.com>' 'Description: x' \
+		>/tmp/stock/DEBIAN/control
 	echo stock >/tmp/stock/usr/bin/hbbs
 	dpkg-deb -b /tmp/stock /tmp/stock.deb && dpkg -i /tmp/stock.deb
 }
