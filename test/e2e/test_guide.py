@@ -180,7 +180,8 @@ def problems_of(command: Command) -> list[str]:
     if program == "ufw":
         return problems_of_ufw(words)
     if program in ("apt", "dnf"):
-        return [] if plain[0] == "install" and re.fullmatch(r"\./build/rdsrv[-_]\*\.(deb|rpm)", plain[1]) else plain
+        known = r"\./build/rdsrv[-_]\*\.(deb|rpm)|dpkg-dev|debhelper|rpm-build"
+        return [word for word in plain[1:] if plain[0] != "install" or not re.fullmatch(known, word)]
     if TARBALL in command.line:
         return [] if TARBALL.replace("VERSION", "$version").replace("ARCH", "$arch") in dist_script() else words
     return [word for word in words if word.startswith("packaging/") and not (REPOSITORY / word).exists()]
