@@ -74,6 +74,7 @@ need_tools()
 	[ -n "$wanted" ] || return 0
 	[ "$(id -u)" -eq 0 ] || die "missing packages: apt-get install$wanted"
 	say "installing with apt-get:$wanted"
+	apt-get -q update || say 'apt-get update failed; going on'
 	# shellcheck disable=SC2086 # a list of words
 	DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $wanted
 }
