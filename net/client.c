@@ -208,8 +208,9 @@ static void share_port(const struct rds_client *client, bool six)
 {
 	static const int yes = 1;
 	struct sockaddr_storage ss;
-	struct rds_addr any = {.ip = six ? (struct rds_ip){{0}} : rds_ip_v4(0, 0, 0, 0),
-	                       .port = client->local_port};
+	struct rds_addr any = {.port = client->local_port};
+	if (!six)
+		any.ip = rds_ip_v4(0, 0, 0, 0);
 	socklen_t len = rds_sockaddr_set(&ss, &any, six, 0);
 	(void)setsockopt(client->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 	(void)setsockopt(client->fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);

@@ -37,8 +37,8 @@ struct rds_client *rds_client_open(struct rds_loop *loop, struct rds_resolver *r
                                    const char *host, uint16_t port, unsigned timeout_ms,
                                    const struct rds_client_callbacks *callbacks, void *ctx);
 
-// Call right after opening: a WebSocket is asked for at that path, and on_connected comes when it is
-// open. path is copied, hooks are borrowed.
+// Call right after opening: a WebSocket is asked for at that path, and on_connected comes when it
+// is open. path is copied, hooks are borrowed.
 void rds_client_want_websocket(struct rds_client *client, const char *path,
                                const struct rds_ws_hooks *hooks);
 
