@@ -37,12 +37,12 @@ static void add_ring(struct rds_known_keys *keys, const struct rds_keyring *ring
 
 // A server that runs with a key of its own, given by -k, has that one; the files' keys count
 // otherwise.
-int rds_known_keys_beside(const struct rds_datadir *dir, char *running, struct rds_known_keys *out,
-                          struct rds_error *err)
+static int read_beside(const struct rds_datadir *dir, enum rds_keys_mode mode, char *running,
+                       struct rds_known_keys *out, struct rds_error *err)
 {
 	struct rds_keys keys;
 	*out = (struct rds_known_keys){0};
-	int rc = rds_keys_load(dir, RDS_KEYS_READ, &keys, err);
+	int rc = rds_keys_load(dir, mode, &keys, err);
 	if (running != NULL)
 		add(out, running, RDS_KNOWN_CURRENT, 0);
 	else if (rc == 0)
@@ -57,10 +57,16 @@ int rds_known_keys_beside(const struct rds_datadir *dir, char *running, struct r
 	return running != NULL ? 0 : rc;
 }
 
+int rds_known_keys_beside(const struct rds_datadir *dir, char *running, struct rds_known_keys *out,
+                          struct rds_error *err)
+{
+	return read_beside(dir, RDS_KEYS_FOLLOW, running, out, err);
+}
+
 int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *out,
                         struct rds_error *err)
 {
-	return rds_known_keys_beside(dir, rds_running_key(dir), out, err);
+	return read_beside(dir, RDS_KEYS_READ, rds_running_key(dir), out, err);
 }
 
 void rds_known_keys_free(struct rds_known_keys *keys)
