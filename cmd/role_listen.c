@@ -130,23 +130,29 @@ static bool is_open(const struct role *role, const struct role_door *door, const
 	return false;
 }
 
-// false: some could not be opened.
-static bool open_new(struct role *role)
+// false: some door could not be opened there.
+static bool open_at(struct role *role, const struct rds_bind *bind)
 {
 	struct rds_error err;
 	bool all = true;
-	for (size_t i = 0; i < role->binds.n; i++) {
-		const struct rds_bind *bind = &role->binds.items[i];
-		for (size_t j = 0; j < role->n_doors && bind->of_interface; j++) {
-			if (is_open(role, &role->doors[j], &bind->ip) ||
-			    listen_at(role, &role->doors[j], bind, &err) == 0)
-				continue;
-			if (role->listen_again == NULL)
-				rds_log(RDS_LOG_ERROR, "can't listen yet: trying again",
-				        rds_field_text("why", err.text));
-			all = false;
-		}
+	for (size_t i = 0; i < role->n_doors; i++) {
+		if (is_open(role, &role->doors[i], &bind->ip) ||
+		    listen_at(role, &role->doors[i], bind, &err) == 0)
+			continue;
+		if (role->listen_again == NULL && all)
+			rds_log(RDS_LOG_ERROR, "can't listen yet: trying again",
+			        rds_field_text("why", err.text));
+		all = false;
 	}
+	return all;
+}
+
+static bool open_new(struct role *role)
+{
+	bool all = true;
+	for (size_t i = 0; i < role->binds.n; i++)
+		if (role->binds.items[i].of_interface)
+			all = open_at(role, &role->binds.items[i]) && all;
 	return all;
 }
 

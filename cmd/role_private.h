@@ -192,7 +192,7 @@ const struct rds_secure_hooks *role_secure_open(struct role *role, struct rds_se
 // role_listen.c: works out what `bind` stands for.
 int role_binds_open(struct role *role, struct rds_error *err);
 // Listens on every address of it; port 0: nowhere. The door is copied.
-int role_listen(struct role *role, const struct role_door *door, struct rds_error *err);
+int role_listen(struct role *role, const struct role_door *wanted, struct rds_error *err);
 // Hands every TCP socket to `add` that the service manager has given this name.
 void role_listen_named(struct role *role, const char *name, const char *socket, role_fd_fn add);
 // From now on the addresses of named interfaces are followed.
