@@ -19,7 +19,7 @@ result()
 	if [ "$2" -eq 0 ]; then
 		echo "PASS deb: $1"
 	else
-		sed 's/^/  /' "$bare/said"
+		tail -n 40 "$bare/said" | sed 's/^/  /'
 		echo "FAIL deb: $1"
 	fi
 }

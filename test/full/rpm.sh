@@ -37,7 +37,7 @@ expect()
 	if "$@" >"$bare/said" 2>&1; then
 		echo "PASS rpm: $what"
 	else
-		sed 's/^/  /' "$bare/said"
+		tail -n 40 "$bare/said" | sed 's/^/  /'
 		echo "FAIL rpm: $what"
 		failed=1
 	fi
@@ -73,7 +73,9 @@ holds()
 		/usr/sbin/rdsrv-migrate /usr/share/rdsrv/migrate.sh /etc/rdsrv/rdsrv.conf \
 		/usr/lib/systemd/system/rdsrv.service /usr/lib/systemd/system/rdsrv-id.service \
 		/usr/lib/systemd/system/rdsrv-relay.service /usr/lib/sysusers.d/rdsrv.conf \
-		/usr/lib/tmpfiles.d/rdsrv.conf /var/lib/rdsrv; do
+		/usr/lib/tmpfiles.d/rdsrv.conf /var/lib/rdsrv /etc/ufw/applications.d/rdsrv \
+		/usr/lib/firewalld/services/rdsrv.xml \
+		/usr/share/bash-completion/completions/rdsrv; do
 		grep -qx "$file" "$bare/list" || {
 			echo "no $file"
 			return 1
