@@ -31,7 +31,7 @@ static void print_usage(FILE *out)
 	            "  mkdir -m 700 data && rdsrv serve --data-dir data --id-server HOST\n\n"
 	            "HOST is the name or address by which clients reach this machine. Then\n"
 	            "`rdsrv export-conf --data-dir data` says what to enter in a client.\n"
-	            "`rdsrv COMMAND --help` lists a command's options; see also rdsrv(1).\n",
+	            "`rdsrv COMMAND --help` lists a command's options; see also rdsrv-guide(7).\n",
 	            out);
 }
 
