@@ -173,6 +173,10 @@ key=$(cat $data/id_ed25519.pub)
 expect 'the key can be exported' exported
 expect 'hbbs, hbbr and rustdesk-utils' links
 expect 'manual pages' test -e /usr/share/man/man8/rdsrv-migrate.8.gz
+expect 'completions' test -e /usr/share/bash-completion/completions/rdsrv \
+	-a -e /usr/share/zsh/vendor-completions/_rdsrv
+expect "firewalls' profiles" test -e /etc/ufw/applications.d/rdsrv \
+	-a -e /usr/lib/firewalld/services/rdsrv.xml
 expect 'version' version_is "$ONE"
 
 # --- upgrade
