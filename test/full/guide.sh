@@ -30,7 +30,11 @@ bare=$(mktemp -d)
 system=$bare/system
 end()
 {
-	[ -z "$booted" ] || kill "$booted" 2>/dev/null || true
+	# unshare ignores SIGTERM while its child runs.
+	if [ -n "$booted" ]; then
+		kill -KILL "$booted" 2>/dev/null || true
+		wait "$booted" 2>/dev/null || true
+	fi
 	rm -rf --one-file-system "$bare"
 }
 trap end EXIT
