@@ -285,10 +285,9 @@ def rows_of_ports(path: Path) -> set[tuple[str, int]]:
     """A table's: "| TCP and **UDP** 21116 |" in the README, ".It 21116 Ta UDP Ta" in the guide."""
     rows = set()
     for line in path.read_text().splitlines():
-        cells = [cell.strip(" |") for cell in re.split(r"\|| Ta ", line)][:3]
-        ports = ports_of(" ".join(cells))
-        if ports and line.startswith((".It 21", "| TCP", "| UDP", "| 21", "| **")):
-            rows |= {(proto.lower(), port) for proto in re.findall("TCP|UDP", line) for port in ports}
+        row = re.match(r"\|([^|]*\d{5}[^|]*)\||\.It (\d{5} Ta \w+) Ta", line)
+        head = (row[1] or row[2]) if row else ""
+        rows |= {(proto.lower(), port) for proto in re.findall("TCP|UDP", head) for port in ports_of(head)}
     return rows
 
 
