@@ -16,8 +16,8 @@ struct rds_known_keys {
 int rds_known_keys_read(const struct rds_datadir *dir, struct rds_known_keys *out,
                         struct rds_error *err) __attribute__((warn_unused_result));
 
-// The same where it is known already which key the server that runs tells (NULL: none runs), without
-// waiting for another process that is at work on the keys (-RDS_EBUSY). Takes running.
+// The same where it is known already which key the server that runs tells (NULL: none runs),
+// without waiting for another process that is at work on the keys (-RDS_EBUSY). Takes running.
 int rds_known_keys_beside(const struct rds_datadir *dir, char *running, struct rds_known_keys *out,
                           struct rds_error *err) __attribute__((warn_unused_result));
 

@@ -344,8 +344,9 @@ static void play_relay_name(const struct play *play, struct check_result *result
 		check_fix(result, "correct relay-servers in the server's settings");
 		return;
 	}
-	if (session_play(play->talks, relay.host, relay.port, TALK_TCP, relay.port, TALK_TCP,
-	                 key_of(play), uuid, &session))
+	struct session_way way = {
+	        .host = relay.host, .by = {TALK_TCP, TALK_TCP}, .ports = {relay.port, relay.port}};
+	if (session_play(play->talks, &way, key_of(play), uuid, &session))
 		check_ok(result, "clients are told %s; %s pairs them", text,
 		         talk_name(session.sides[0]));
 	else

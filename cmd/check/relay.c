@@ -32,8 +32,10 @@ static void play_session(struct check *check, struct check_result *result, enum 
 	struct talks *talks = talks_new(check);
 	play_uuid(uuid);
 	session_announce(check, uuid);
-	if (session_play(talks, site->relay_host, port_by(check, first), first,
-	                 port_by(check, second), second, site->key, uuid, &session))
+	struct session_way way = {.host = site->relay_host,
+	                          .by = {first, second},
+	                          .ports = {port_by(check, first), port_by(check, second)}};
+	if (session_play(talks, &way, site->key, uuid, &session))
 		session_fine(result, &session);
 	else
 		session_fault(result, check, &session, site->relay_host, port_by(check, first));

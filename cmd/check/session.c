@@ -122,24 +122,21 @@ static bool run(struct session *session)
 	return true;
 }
 
-bool session_play(struct talks *talks, const char *host, uint16_t port, enum talk_by first,
-                  uint16_t second_port, enum talk_by second, const char *key, const char *uuid,
-                  struct session *session)
+bool session_play(struct talks *talks, const struct session_way *way, const char *key,
+                  const char *uuid, struct session *session)
 {
 	rds_message request = play_request_relay(uuid, key);
-	char address[RDS_IP_TEXT];
+	char address[RDS_IP_TEXT] = "";
 	*session = (struct session){.failed = "connecting"};
-	session->sides[0] = talk_open(talks, first, host, port);
-	if (talk_ended(session->sides[0]) != TALK_OPEN)
-		return false;
-	talk_send(session->sides[0], &request);
-	rds_ip_format(&talk_remote(session->sides[0])->ip, address);
-	session->sides[1] = talk_open(talks, second, address, second_port);
-	if (talk_ended(session->sides[1]) != TALK_OPEN)
-		return false;
-	talk_send(session->sides[1], &request);
-	talk_go_raw(session->sides[0]);
-	talk_go_raw(session->sides[1]);
+	for (size_t i = 0; i < 2; i++) {
+		session->sides[i] =
+		        talk_open(talks, way->by[i], i == 0 ? way->host : address, way->ports[i]);
+		if (talk_ended(session->sides[i]) != TALK_OPEN)
+			return false;
+		talk_send(session->sides[i], &request);
+		talk_go_raw(session->sides[i]);
+		rds_ip_format(&talk_remote(session->sides[i])->ip, address);
+	}
 	return run(session);
 }
 

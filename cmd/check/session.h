@@ -12,11 +12,17 @@ struct session {
 	const char *failed; // which step went wrong; NULL: none
 };
 
+// Where the two sides go, and how.
+struct session_way {
+	const char *host;
+	enum talk_by by[2];
+	uint16_t ports[2];
+};
+
 // Pairs two connections at that relay with the key, and sends 64 KiB each way. The second goes to
 // the very address that the first one reached. false: session->failed, and the talks, say why.
-bool session_play(struct talks *talks, const char *host, uint16_t port, enum talk_by first,
-                  uint16_t second_port, enum talk_by second, const char *key, const char *uuid,
-                  struct session *session);
+bool session_play(struct talks *talks, const struct session_way *way, const char *key,
+                  const char *uuid, struct session *session);
 
 // The relay in this data directory is told to expect the session, where it takes no others.
 void session_announce(const struct check *check, const char *uuid);
