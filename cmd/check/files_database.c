@@ -59,6 +59,23 @@ static void tell(const char *path, struct check_result *result)
 	}
 }
 
+// A link to a database is one; a link that leads nowhere is not a database yet to be made.
+static bool is_no_file(const char *path, struct check_result *result)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0)
+		return false;
+	bool leads = stat(path, &st) == 0;
+	if (leads && S_ISREG(st.st_mode))
+		return false;
+	char *word = local_quote(path);
+	check_fail(result, leads ? "%s is no file" : "%s is a link that leads nowhere", path);
+	check_fix(result, "mv %s %s.away; then put the db_v2.sqlite3 of your last backup there",
+	          word, word);
+	free(word);
+	return true;
+}
+
 void check_files_database(struct check *check)
 {
 	const struct check_site *site = &check->site;
@@ -66,8 +83,8 @@ void check_files_database(struct check *check)
 	struct stat st;
 	check_begin(&result, "files.database");
 	char *path = local_database(site);
-	if (path[0] == '/' && local_is_hidden(site, path, &result)) {
-		// said
+	if ((path[0] == '/' && local_is_hidden(site, path, &result)) || is_no_file(path, &result)) {
+		// said; to open what is no file could take for ever
 	} else if (stat(path, &st) == 0) {
 		tell(path, &result);
 	} else if (site->id.running == SITE_ANSWERS) {

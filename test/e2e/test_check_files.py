@@ -339,3 +339,21 @@ def test_what_a_stranger_may_not_see_is_no_fault(lab: Lab, foreign: Path) -> Non
     assert {c["status"] for c in got.values()} <= {"ok", "skip"}, got
     assert "sudo" in got["keys.pair"]["detail"] and "sudo" in got["files.database"]["detail"]
     assert one(directory, "service.self", prefix=AS_NOBODY)["status"] == "fail"
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "directory"])
+def test_what_is_no_database_is_left_alone(what: str, tmp_path: Path) -> None:
+    """SQLite would wait for ever at a FIFO."""
+    keygen(tmp_path)
+    path = tmp_path / "db_v2.sqlite3"
+    if what == "fifo":
+        os.mkfifo(path)
+    elif what == "link":
+        path.symlink_to("nowhere/at/all")
+    else:
+        path.mkdir()
+    before = sorted((e.name, e.stat(follow_symlinks=False)) for e in os.scandir(tmp_path))
+    check = found(tmp_path, "files.database", "fail", "leads nowhere" if what == "link" else "is no file")
+    assert sorted((e.name, e.stat(follow_symlinks=False)) for e in os.scandir(tmp_path)) == before
+    follow(check)
+    assert not os.path.lexists(path)
