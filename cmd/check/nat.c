@@ -114,7 +114,10 @@ void check_nat(struct check *check)
 	talk_send(nat_port, &msg);
 	views[1] = hear_tcp(main_port, check, since_ms);
 	views[2] = hear_tcp(nat_port, check, since_ms);
-	judge(&result, check, &views[0], &views[1], &views[2]);
+	if (talk_ended(main_port) == TALK_UNREACHED && !views[0].known && !views[2].known)
+		play_not_through(&result, check, main_port, "the ID server", "tcp", site->id_port);
+	else
+		judge(&result, check, &views[0], &views[1], &views[2]);
 	check_end(check, &result);
 	talks_free(talks);
 }

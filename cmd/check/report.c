@@ -137,20 +137,35 @@ static void print_result(const struct check_result *result, bool colour)
 		(void)printf("      %-18s %s\n", "to do:", result->fix);
 }
 
-// The one line that says it all: the first failure, for there most begins.
+// The first failure, for there most begins; but who holds the ports of a server that doesn't run is
+// why it doesn't.
+static const struct check_result *find_cause(const struct check *check)
+{
+	const struct check_result *first = NULL;
+	for (size_t i = 0; i < check->n_results; i++) {
+		const struct check_result *result = &check->results[i];
+		if (result->status != CHECK_FAIL)
+			continue;
+		if (first == NULL || (strncmp(first->name, "service.", 8) == 0 &&
+		                      strcmp(result->name, "service.stale") == 0))
+			first = result;
+	}
+	return first;
+}
+
+// The one line that says it all.
 static void print_verdict(const struct check *check, const size_t n[4], uint64_t took_ms)
 {
 	(void)printf("\n%zu ok, %zu to look at, %zu failed, %zu skipped; %llu.%llu s\n",
 	             n[CHECK_OK], n[CHECK_WARN], n[CHECK_FAIL], n[CHECK_SKIP],
 	             (unsigned long long)(took_ms / 1000),
 	             (unsigned long long)(took_ms % 1000 / 100));
-	for (size_t i = 0; i < check->n_results; i++) {
-		const struct check_result *result = &check->results[i];
-		if (result->status != CHECK_FAIL)
-			continue;
-		(void)printf("Begin with %s: %s\n", result->name, result->fix);
+	const struct check_result *cause = find_cause(check);
+	if (cause == NULL)
 		return;
-	}
+	(void)printf("Begin with %s: %s\n", cause->name, cause->fix);
+	if (n[CHECK_FAIL] > 1)
+		(void)puts("Then check again: other failures may only follow from it.");
 }
 
 static void print_text(const struct check *check, uint64_t took_ms)

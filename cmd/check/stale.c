@@ -64,18 +64,36 @@ static bool look_at_socket(const struct check_site *site, const struct local_rol
 	return true;
 }
 
+// hbbs and hbbr, which we take the place of.
+static bool is_hbbs(const struct check_process *process)
+{
+	return strcmp(process->name, "hbbs") == 0 || strcmp(process->name, "hbbr") == 0;
+}
+
+static const char *how_to_end(const struct check_process *process, char *out, size_t cap)
+{
+	if (process->unit[0] != '\0' && process->pid != 1)
+		(void)snprintf(out, cap, "%ssystemctl disable --now %s", local_sudo(),
+		               process->unit);
+	else
+		(void)snprintf(out, cap, "%skill %d", local_sudo(), (int)process->pid);
+	return out;
+}
+
 void local_fix_holder(const struct check_socket *socket, struct check_result *result)
 {
 	struct check_process process;
+	char end[200];
 	if (socket->n_pids == 0 || !check_process_read(socket->pids[0], &process))
 		check_fix(result, "find it with: sudo ss -lnp 'sport = :%u'",
 		          (unsigned)socket->at.port);
-	else if (process.unit[0] != '\0' && process.pid != 1)
-		check_fix(result, "%ssystemctl disable --now %s, or give ours other ports (--port)",
-		          local_sudo(), process.unit);
 	else
-		check_fix(result, "%skill %d, or give ours other ports (--port)", local_sudo(),
-		          (int)process.pid);
+		check_fix(result, "%s%s", how_to_end(&process, end, sizeof end),
+		          is_hbbs(&process) ? ", and start rdsrv in its data directory: it "
+		                              "goes on with the same key and devices. Or "
+		                              "leave it, and check it: rdsrv check --host "
+		                              "127.0.0.1"
+		                            : ", or give ours other ports (--port)");
 }
 
 static bool is_of(const struct check_socket *socket, const struct local_port *port)
