@@ -76,6 +76,14 @@ static int choose(const struct rds_settings *settings, enum rds_instance_use use
 	        system_dirs[0], system_dirs[1], system_dirs[2]);
 }
 
+const char *rds_instance_system_dir(bool (*fits)(const char *dir))
+{
+	for (size_t i = 0; i < N_SYSTEM_DIRS; i++)
+		if (fits(system_dirs[i]))
+			return system_dirs[i];
+	return NULL;
+}
+
 int rds_instance_choose(const struct rds_settings *settings, enum rds_instance_use use, char **dir,
                         const char **why, struct rds_error *err)
 {

@@ -29,6 +29,9 @@ int rds_instance_choose(const struct rds_settings *settings, enum rds_instance_u
                         const char **why, struct rds_error *err)
         __attribute__((warn_unused_result));
 
+// The first of the system's directories for servers that fits; NULL: none does.
+const char *rds_instance_system_dir(bool (*fits)(const char *dir));
+
 // Where the database of peers is: the setting db-url, a path or a URL with one, else in dir. Fresh
 // memory.
 char *rds_instance_database(const struct rds_settings *settings, const char *dir);

@@ -257,7 +257,7 @@ void check_files(struct check *check)
 		check_files_dir(check);
 	if (check->site.dir == NULL) {
 		for (size_t i = 0; i < 3; i++)
-			check_skipped(check, names[i], "there is no data directory to look at");
+			check_skipped(check, names[i], local_no_directory(&check->site));
 		return;
 	}
 	if (check_wants(check, names[0]))

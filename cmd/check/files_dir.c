@@ -32,8 +32,8 @@ static void tell_absent(const struct check_site *site, struct check_result *resu
 	else if (semicolon != NULL)
 		check_fix(result, "%s", semicolon + 1 + strspn(semicolon + 1, " "));
 	else
-		check_fix(result, "name the server's directory with --data-dir, or run this as "
-		                  "root: sudo rdsrv check");
+		check_fix(result, "name the server's directory with --data-dir; a server elsewhere "
+		                  "is checked by rdsrv check --host HOST");
 	free(word);
 }
 
@@ -175,7 +175,9 @@ void check_files_dir(struct check *check)
 	char owner[LOCAL_USER_TEXT];
 	check_begin(&result, "files.data-dir");
 	char *word = local_quote(site->data_dir);
-	if (site->dir == NULL || stat(site->data_dir, &st) != 0)
+	if (site->hidden)
+		check_skip(&result, "%s", local_no_directory(site));
+	else if (site->dir == NULL || stat(site->data_dir, &st) != 0)
 		tell_absent(site, &result);
 	else if (!check_disk_read(site->data_dir, &disk))
 		check_skip(&result, "%s: the system doesn't tell of its disk", site->data_dir);

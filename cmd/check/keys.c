@@ -276,7 +276,7 @@ void check_keys(struct check *check)
 	if (check->site.dir == NULL) {
 		static const char *const names[] = {"keys.pair", "keys.grace", "keys.same"};
 		for (size_t i = 0; i < 3; i++)
-			check_skipped(check, names[i], "there is no data directory to look at");
+			check_skipped(check, names[i], local_no_directory(&check->site));
 		return;
 	}
 	if (check_wants(check, "keys.pair"))

@@ -48,7 +48,8 @@ static void note(struct listening *out, const struct local_role roles[2],
 		out->ours++;
 	else if (is_passer(socket))
 		out->passed_on++;
-	else if (socket->n_pids == 0 && role->has_process && socket->uid == role->process.uid)
+	else if (socket->n_pids == 0 && (role->has_process ? socket->uid == role->process.uid
+	                                                   : role->site->running == SITE_HIDDEN))
 		out->unseen = socket; // most likely ours
 	else
 		out->other = socket;
@@ -100,7 +101,7 @@ static void tell(const struct check_site *site, const struct local_role *role,
 		check_ok(result, "%s on %s%s",
 		         seen->ours > 0        ? "ours,"
 		         : seen->passed_on > 0 ? "passed on to a container,"
-		                               : "a process of the same user (root sees which),",
+		                               : "a process that only root may see,",
 		         seen->where,
 		         seen->other != NULL ? "; another program has it on another address" : "");
 	}

@@ -97,7 +97,8 @@ void local_role_find(const struct check_site *site, bool is_relay, struct local_
 	if (site->dir == NULL)
 		return;
 	out->held = find_holder(site, out->name, &pid);
-	if (out->site->running == SITE_ANSWERS) {
+	// In a container it knows itself by another number than this host does.
+	if (out->site->running == SITE_ANSWERS && !out->held) {
 		out->held = true;
 		pid = (pid_t)local_status_number(out, "pid");
 	}
@@ -180,6 +181,13 @@ bool local_is_hidden(const struct check_site *site, const char *name, struct che
 		check_skip(result, "%s is not for this user to read: run sudo rdsrv check", path);
 	free(path);
 	return hidden;
+}
+
+const char *local_no_directory(const struct check_site *site)
+{
+	return site->hidden ? "the data directory is not for this user to look at: run sudo rdsrv "
+	                      "check"
+	                    : "there is no data directory to look at";
 }
 
 char *local_quote(const char *text)

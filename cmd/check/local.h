@@ -47,6 +47,9 @@ char *local_path(const struct check_site *site, const char *name);
 // with what to do in its detail.
 bool local_is_hidden(const struct check_site *site, const char *name, struct check_result *result);
 
+// Why there is no data directory to look at, and what to do.
+const char *local_no_directory(const struct check_site *site);
+
 // Fresh memory with text as one word of a shell's command.
 char *local_quote(const char *text);
 

@@ -49,9 +49,10 @@ static bool secure(struct check_result *result, const struct check *check, struc
 	case RDS_OFFER_FOREIGN:
 		if (check->site.key[0] == '\0') {
 			check_skip(result,
-			           "%s offers a secure channel; without --key KEY its "
-			           "signature can't be judged",
-			           talk_name(talk));
+			           "%s offers a secure channel; without %s its signature "
+			           "can't be judged",
+			           talk_name(talk),
+			           check->site.local ? "the server's key" : "--key KEY");
 			return false;
 		}
 		check_fail(result, "%s signs its offer with another key than the client's",
@@ -109,8 +110,11 @@ static void try_registration(struct check_result *result, const struct check *ch
 		play_not_through(result, check, talk, "the ID server", "tcp", port);
 }
 
-static const char stopped[] = "it answers; a registration would leave a row in its database "
-                              "(--register)";
+static void tell_stopped(struct check_result *result, const struct check *check)
+{
+	check_skip(result, "it answers; a registration would leave a row in its database (%s)",
+	           play_what_lacks(check));
+}
 
 void check_peer_tcp(struct check *check)
 {
@@ -128,7 +132,7 @@ void check_peer_tcp(struct check *check)
 	if (!secured)
 		check_skip(&result, "needs a secure channel (tcp.secure)");
 	else if (!play_may_register(check))
-		check_skip(&result, "%s", stopped);
+		tell_stopped(&result, check);
 	else
 		try_registration(&result, check, talk, PLAY_TCP, check->site.id_port);
 	check_end(check, &result);
@@ -144,7 +148,7 @@ static void try_nat_test(struct check_result *result, const struct check *check,
 	struct rds_view payload;
 	talk_send(talk, &msg);
 	if (talk_expect(talk, rds_RendezvousMessage_test_nat_response_tag, 0, &answer, &payload))
-		check_skip(result, "%s", stopped);
+		tell_stopped(result, check);
 	else
 		play_not_through(result, check, talk, "the ID server's WebSocket", "tcp", port);
 }

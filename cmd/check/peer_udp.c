@@ -35,8 +35,8 @@ static bool register_device(struct check *check, struct check_result *result,
 	if (!play_may_register(check)) {
 		check_ok(result,
 		         "%s answers and asks for a key; stopped there, since a row would "
-		         "stay in its database (--register goes on)",
-		         talk_name(udp));
+		         "stay in its database (%s)",
+		         talk_name(udp), play_what_lacks(check));
 		return false;
 	}
 	if (!talk_ask(udp, &pk, rds_RendezvousMessage_register_pk_response_tag, &answer)) {

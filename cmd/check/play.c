@@ -109,6 +109,17 @@ bool play_is_off(const struct check *check, enum rds_setting setting)
 	return check->site.local && rds_settings_port(check->site.settings, setting) == 0;
 }
 
+const char *play_what_lacks(const struct check *check)
+{
+	if (!check->site.local)
+		return play_may_register(check) ? "udp.register" : "--register";
+	if (check_site_is_hidden(&check->site))
+		return "run sudo rdsrv check";
+	return check->site.reserved || check->site.id.running != SITE_ANSWERS
+	               ? "udp.register"
+	               : "no test ids are free: too many checks at once, try again in a minute";
+}
+
 const char *play_restart(const struct check *check)
 {
 	return check->site.local && check->site.id.running == SITE_NOT_RUNNING

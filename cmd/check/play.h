@@ -36,6 +36,9 @@ void play_wrong_key(char out[PLAY_KEY]);
 // Whether rows may come into being at the server: ours forgets them, others only if it is wanted.
 bool play_may_register(const struct check *check);
 
+// What it takes to get a registered device, for brackets.
+const char *play_what_lacks(const struct check *check);
+
 // What RegisterPkResponse says, in words; "" for OK.
 const char *play_result_text(int32_t result);
 

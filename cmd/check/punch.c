@@ -215,8 +215,8 @@ static void play_stranger(const struct play *play, struct check_result *result)
 	         rds_PunchHoleResponse_Failure_LICENSE_MISMATCH)
 		tell_refusal(result, play->check, &answer.member.punch_hole_response);
 	else
-		check_skip(result, "the key is accepted; more needs a registered device%s",
-		           play_may_register(play->check) ? " (udp.register)" : " (--register)");
+		check_skip(result, "the key is accepted; more needs a registered device (%s)",
+		           play_what_lacks(play->check));
 	talk_close(a);
 }
 
@@ -375,7 +375,6 @@ void punch_play(struct check *check, struct talks *talks, const struct player *p
 	if (udp != NULL && reached)
 		play_relay_name(&play, &result);
 	else
-		check_skip(&result, "needs a registered device%s",
-		           play_may_register(check) ? " (udp.register)" : " (--register)");
+		check_skip(&result, "needs a registered device (%s)", play_what_lacks(check));
 	check_end(check, &result);
 }

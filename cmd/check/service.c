@@ -39,7 +39,8 @@ static void tell_running(const struct check_site *site, const struct local_role 
 	               (unsigned long long)local_status_number(role, "online"));
 	check_ok(result, "rdsrv %s, process %llu, up %s, %s%s%s%s%s",
 	         version == NULL ? "?" : version,
-	         (unsigned long long)local_status_number(role, "pid"),
+	         role->has_process ? (unsigned long long)role->process.pid
+	                           : (unsigned long long)local_status_number(role, "pid"),
 	         uptime_text(local_status_number(role, "uptime_seconds"), up), load,
 	         unit == NULL ? "" : ", ", unit == NULL ? "" : unit->id, unit == NULL ? "" : " ",
 	         unit == NULL ? "" : unit->active);
@@ -174,12 +175,32 @@ static void fix_role(const struct check_site *site, const struct local_role *rol
 static void look_at_self(const struct local_role *role, char *fault, size_t cap)
 {
 	fault[0] = '\0';
-	if (role->site->running == SITE_HIDDEN)
-		(void)snprintf(fault, cap, "the %s can't be asked by this user", role->title);
-	else if (role->site->running == SITE_SILENT ||
-	         (role->site->running == SITE_NOT_RUNNING && role->held))
+	if (role->site->running == SITE_SILENT ||
+	    (role->site->running == SITE_NOT_RUNNING && role->held))
 		(void)snprintf(fault, cap, "the %s runs%s but doesn't answer", role->title,
 		               role->has_process && role->process.state == 'T' ? " (stopped)" : "");
+}
+
+// Nothing is known then, which is no fault, except of a health check: it would pass unseen.
+static bool is_hidden(const struct check *check, const struct local_role roles[2],
+                      struct check_result *result)
+{
+	const char *only = check->options.only;
+	for (size_t i = 0; i < 2; i++) {
+		if (roles[i].site->running != SITE_HIDDEN)
+			continue;
+		if (only != NULL && strcmp(only, "service.self") == 0) {
+			check_fail(result, "the %s can't be asked by this user", roles[i].title);
+			check_fix(result, "sudo rdsrv check --only service.self");
+		} else {
+			check_skip(result,
+			           "the %s can't be asked by this user: run sudo rdsrv "
+			           "check",
+			           roles[i].title);
+		}
+		return true;
+	}
+	return false;
 }
 
 static void check_self(struct check *check, const struct local_role roles[2])
@@ -188,6 +209,10 @@ static void check_self(struct check *check, const struct local_role roles[2])
 	char faults[2][160];
 	size_t n = 0;
 	check_begin(&result, "service.self");
+	if (is_hidden(check, roles, &result)) {
+		check_end(check, &result);
+		return;
+	}
 	for (size_t i = 0; i < 2; i++) {
 		look_at_self(&roles[i], faults[i], sizeof faults[i]);
 		n += roles[i].site->running == SITE_ANSWERS;
@@ -196,6 +221,9 @@ static void check_self(struct check *check, const struct local_role roles[2])
 		check_fail(&result, "%s%s%s", faults[0],
 		           faults[0][0] != '\0' && faults[1][0] != '\0' ? "; " : "", faults[1]);
 		fix_role(&check->site, &roles[faults[0][0] == '\0'], &result);
+	} else if (n == 0 && check->site.dir == NULL) {
+		check_fail(&result, "no server was found on this host");
+		check_fix(&result, "see files.data-dir");
 	} else if (n == 0) {
 		check_fail(&result, "no server runs in %s", check->site.data_dir);
 		fix_role(&check->site, &roles[0], &result);
@@ -219,7 +247,7 @@ void check_service(struct check *check)
 	if (check->site.dir == NULL) {
 		const char *names[] = {"service.id", "service.relay", "service.stale"};
 		for (size_t i = 0; i < 3; i++)
-			check_skipped(check, names[i], "there is no data directory to look at");
+			check_skipped(check, names[i], local_no_directory(&check->site));
 		return;
 	}
 	tell_role(check, &roles[0], "service.id", no_id_here(&check->site, &roles[1]));

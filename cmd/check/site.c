@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RELEASE_MS 1000
 
@@ -64,6 +65,25 @@ static void ask_roles(struct check_site *site, unsigned timeout_ms)
 		(void)ask_role(&relay);
 }
 
+static bool is_hidden(const char *dir)
+{
+	return access(dir, R_OK | X_OK) != 0 && errno == EACCES;
+}
+
+// What another user has there can't be known: neither that it runs nor that it doesn't.
+static void note_hidden(struct check_site *site, const char *named)
+{
+	const char *dir = named[0] != '\0' ? (is_hidden(named) ? named : NULL)
+	                                   : rds_instance_system_dir(is_hidden);
+	if (dir == NULL)
+		return;
+	free(site->data_dir);
+	site->data_dir = rds_strdup(dir);
+	site->hidden = true;
+	site->id.running = SITE_HIDDEN;
+	site->relay.running = SITE_HIDDEN;
+}
+
 static void find_directory(struct check_site *site)
 {
 	struct rds_error err = {""};
@@ -73,6 +93,7 @@ static void find_directory(struct check_site *site)
 		const char *named = rds_settings_text(site->settings, RDS_SET_DATA_DIR);
 		(void)snprintf(site->data_dir_fault, sizeof site->data_dir_fault, "%s", err.text);
 		site->data_dir = rds_strdup(named[0] == '\0' ? "(none)" : named);
+		note_hidden(site, named);
 		return;
 	}
 	site->data_dir = rds_strdup(rds_datadir_path(site->dir));
@@ -177,6 +198,12 @@ void check_site_here(struct check_site *site, struct rds_settings *settings, uns
 	if (site->relay.running == SITE_NOT_RUNNING && site->id.running == SITE_ANSWERS &&
 	    rds_settings_text(settings, RDS_SET_RELAY_SERVERS)[0] != '\0')
 		go_to_first_relay(site);
+}
+
+bool check_site_is_hidden(const struct check_site *site)
+{
+	return site->local &&
+	       (site->id.running == SITE_HIDDEN || site->relay.running == SITE_HIDDEN);
 }
 
 // Those that aren't given back end by themselves.

@@ -38,6 +38,7 @@ struct check_site {
 	struct rds_settings *settings; // effective: the running ID server's where it answers
 	char *data_dir;                // its path, even if it isn't there
 	char data_dir_fault[512];      // why there is none to look at; "": there is
+	bool hidden;                   // it isn't for this user to look at
 	struct rds_datadir *dir;       // NULL: there is none
 	struct site_role id;
 	struct site_role relay;
@@ -81,6 +82,9 @@ int check_conf_read(const char *file_or_text, struct rds_client_conf *out, struc
 
 // Has the running ID server reserve ids for the played clients, or makes ids up.
 void check_site_reserve(struct check_site *site, unsigned timeout_ms);
+
+// Whether its roles can't be asked by this user: neither their ports nor their key are sure then.
+bool check_site_is_hidden(const struct check_site *site);
 
 // Gives reserved ids back, and frees all.
 void check_site_clear(struct check_site *site);
