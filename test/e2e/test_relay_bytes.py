@@ -13,7 +13,7 @@ import pytest
 import traffic
 from conftest import Lab
 from rdclient import Target, fresh_uuid
-from rdserver import Server
+from rdserver import Server, is_sanitized
 from relaysides import (
     MIXED_PAIRS,
     PAIRS,
@@ -189,7 +189,8 @@ def test_reader_that_stops_for_10_s(lab: Lab, pair: tuple[Kind, Kind]) -> None:
         reading = pool.submit(stop_and_read, other, total, 10.0, pair == TCP_TCP)
         memory = assert_others_unhurt(server, *calm, reading)
         assert reading.result(60) == sending.result(60)
-    assert memory - before < 4 * 1024
+    # Sanitizers keep for a while what was freed.
+    assert memory - before < (16 if is_sanitized() else 4) * 1024
 
 
 @pytest.mark.parametrize("pair", [TCP_TCP, *MIXED_PAIRS], ids=name_of)
