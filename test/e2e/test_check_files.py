@@ -341,6 +341,12 @@ def test_what_a_stranger_may_not_see_is_no_fault(lab: Lab, foreign: Path) -> Non
     assert one(directory, "service.self", prefix=AS_NOBODY)["status"] == "fail"
 
 
+def _entries(directory: Path) -> list[tuple[str, int, int, int]]:
+    """All but when they were read."""
+    stats = [(entry.name, entry.stat(follow_symlinks=False)) for entry in os.scandir(directory)]
+    return sorted((name, st.st_mode, st.st_size, st.st_mtime_ns) for name, st in stats)
+
+
 @pytest.mark.parametrize("what", ["fifo", "link", "directory"])
 def test_what_is_no_database_is_left_alone(what: str, tmp_path: Path) -> None:
     """SQLite would wait for ever at a FIFO."""
@@ -352,8 +358,8 @@ def test_what_is_no_database_is_left_alone(what: str, tmp_path: Path) -> None:
         path.symlink_to("nowhere/at/all")
     else:
         path.mkdir()
-    before = sorted((e.name, e.stat(follow_symlinks=False)) for e in os.scandir(tmp_path))
+    before = _entries(tmp_path)
     check = found(tmp_path, "files.database", "fail", "leads nowhere" if what == "link" else "is no file")
-    assert sorted((e.name, e.stat(follow_symlinks=False)) for e in os.scandir(tmp_path)) == before
+    assert _entries(tmp_path) == before
     follow(check)
     assert not os.path.lexists(path)
