@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define NAME         "rdsrv check"
 #define STEP_MS      3000
@@ -280,6 +281,27 @@ static int finish(struct check *check, const struct rds_cli_result *result, uint
 	return RDS_EXIT_OK;
 }
 
+// A check that checks nothing is no success. compare.* come without a script.
+static bool has_work(const struct check *check)
+{
+	bool wanted = false;
+	for (size_t i = 0; i < N_SCRIPTS; i++)
+		wanted = wanted || is_wanted(check, &scripts[i]);
+	return wanted;
+}
+
+// An earlier report may go; whatever else was there by that name is somebody's.
+static bool is_free_for_report(const char *path)
+{
+	struct stat st;
+	struct rds_error err;
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+		return true;
+	struct check_compared *report = check_compared_open(path, &err);
+	check_compared_free(report);
+	return report != NULL;
+}
+
 static int run(struct check *check, struct rds_act *act)
 {
 	uint64_t began_ms = check_now_ms();
@@ -287,10 +309,18 @@ static int run(struct check *check, struct rds_act *act)
 	const char *report = act->result.values[COMPARE];
 	if (!read_options(&act->result, &check->options))
 		return RDS_EXIT_USAGE;
+	const char *to = act->result.values[REPORT];
+	if (to != NULL && !is_free_for_report(to))
+		return wrong_use("--report: there is a file %s that is no report: name another",
+		                 to);
 	struct check_compared *compared = report == NULL ? NULL : check_compared_open(report, &err);
 	if (report != NULL && compared == NULL)
 		return wrong_use("%s", err.text);
 	int code = find_site(check, act);
+	if (code == RDS_EXIT_OK && compared == NULL && !has_work(check))
+		code = wrong_use("--only and --skip leave no check that is made %s",
+		                 check->site.local ? "at the server"
+		                                   : "against a server elsewhere");
 	if (code == RDS_EXIT_OK) {
 		run_scripts(check);
 		if (compared != NULL)

@@ -49,6 +49,8 @@ def names(cwd: Path) -> list[str]:
         (["--nonsense"], ["--nonsense"]),
         (["--host"], ["--host"]),
         (["more"], ["more"]),
+        ([*NOWHERE, "--only", "files"], ["--only", "elsewhere"]),
+        ([*NOWHERE, "--only", "nat", "--skip", "nat", "--json"], ["--skip"]),
         (["--host", "127.0.0.1", "more"], ["more"]),
     ],
 )
@@ -63,6 +65,15 @@ def test_wrong_use_is_one_line(args: list[str], says: list[str], tmp_path: Path)
 def test_a_report_that_can_t_be_written(tmp_path: Path) -> None:
     done = rdsrv("check", *NOWHERE, "--only", "clock", "--report", "nowhere/report", cwd=tmp_path)
     assert done.returncode == 1 and "nowhere/report" in done.stderr and "clock" in done.stdout
+
+
+def test_a_report_takes_no_other_file_s_place(tmp_path: Path) -> None:
+    args = ("check", *NOWHERE, "--only", "clock", "--report", "report")
+    assert rdsrv(*args, cwd=tmp_path).returncode == rdsrv(*args, cwd=tmp_path).returncode == 0
+    (tmp_path / "report").write_text("a letter")
+    done = rdsrv(*args, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and "no report" in done.stderr
+    assert (tmp_path / "report").read_text() == "a letter"
 
 
 @pytest.mark.parametrize("args", [["--list"], ["--explain"], [*NOWHERE, "--only", "clock"]])

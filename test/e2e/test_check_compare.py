@@ -144,7 +144,7 @@ def test_what_is_written(lab: Lab, tmp_path: Path) -> None:
     """The report holds what --json prints, may be read by others and is replaced as a whole."""
     server = lab.server("serve")
     path = tmp_path / "report.json"
-    path.write_text("old")
+    path.write_text('{"report": 1, "ok": true, "host": "old", "checks": [{"name": "nat", "status": "ok", "detail": "", "fix": "", "ms": 1}]}')
     done = run_rdsrv(
         "check", "-d", str(server.directory), "--only", "relay.tcp,nat", "--json", "--report", str(path), cwd=tmp_path
     )
