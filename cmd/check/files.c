@@ -142,6 +142,8 @@ static void check_key_files(struct check *check)
 	if (!has_secret && !has_public) {
 		check_skip(&result, "no key files: the first start makes them, unless a key is "
 		                    "given by -k");
+	} else if (!has_secret && check_site_is_relay_only(site)) {
+		check_ok(&result, RDS_PUBLIC_FILE " alone: a relay needs no secret key");
 	} else if (!has_secret) {
 		check_fail(&result,
 		           "%s/" RDS_SECRET_FILE " is missing, though " RDS_PUBLIC_FILE " is there",
@@ -235,6 +237,8 @@ static void check_server_conf(struct check *check)
 	int rc = rds_datadir_read(site->dir, RDS_SERVER_CONF, text, CONF_MAX, &len, NULL, &err);
 	if (rc == -RDS_ENOENT && site->keys.n == 0) {
 		check_skip(&result, "no " RDS_SERVER_CONF " yet: the first start writes it");
+	} else if (rc == -RDS_ENOENT && check_site_is_relay_only(site)) {
+		check_skip(&result, "the ID server's host has it to hand out, not a relay's");
 	} else if (rc == -RDS_ENOENT) {
 		check_warn(&result, "no %s/" RDS_SERVER_CONF " to hand out", site->data_dir);
 		fix_conf(site, NULL, rds_view_of(NULL, 0), &result);

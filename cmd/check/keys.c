@@ -111,6 +111,12 @@ static void check_pair(struct check *check, const struct local_role roles[2])
 		check_end(check, &result);
 		return;
 	}
+	if (check_site_is_relay_only(site) && !rds_datadir_has(site->dir, RDS_SECRET_FILE)) {
+		check_skip(&result, "the pair is at the ID server's host; a relay's has the public "
+		                    "key at most");
+		check_end(check, &result);
+		return;
+	}
 	int rc = rds_keyfiles_load(site->dir, &files, &err);
 	if (rc == -RDS_ENOENT && running != NULL && running[0] != '\0') {
 		check_ok(&result, "no key files; the server runs with a key that was given to it");

@@ -215,6 +215,8 @@ static void check_list(struct check *check, const char *name, struct name_list *
 	check_begin(&result, name);
 	if (list->n == 0 && list->relays) {
 		check_skip(&result, "no relay is named: clients look for it beside the ID server");
+	} else if (list->n == 0 && check_site_is_relay_only(&check->site)) {
+		check_skip(&result, "no ID server runs on this relay's host");
 	} else if (list->n == 0) {
 		check_warn(&result, "no setting says what clients enter as ID server");
 		check_fix(&result, "set id-server = NAME in " RDS_SYSTEM_CONFIG

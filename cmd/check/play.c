@@ -155,6 +155,13 @@ void play_not_through(struct check_result *result, const struct check *check,
 		play_nonsense(result, check, talk);
 		return;
 	case TALK_UNREACHED:
+		if (check_site_is_relay_only(&check->site) && port != check->site.relay_port &&
+		    port != check->site.relay_websocket_port) {
+			check_skip(result,
+			           "no ID server runs on this relay's host: run rdsrv check "
+			           "there");
+			return;
+		}
 		check_fail(result, "%s is not there: %s", what, talk_why(talk));
 		check_fix(result,
 		          check->site.local

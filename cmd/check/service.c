@@ -135,16 +135,6 @@ static void tell_role(struct check *check, const struct local_role *role, const 
 	check_end(check, &result);
 }
 
-// Why no ID server is expected here; NULL: one is.
-static const char *no_id_here(const struct check_site *site, const struct local_role *relay)
-{
-	return relay->site->running == SITE_ANSWERS && site->dir != NULL &&
-	                       !rds_datadir_has(site->dir, "db_v2.sqlite3") &&
-	                       !rds_datadir_has(site->dir, "rdsrv-id.lock")
-	               ? "no ID server was ever started here; the relay runs"
-	               : NULL;
-}
-
 // Why no relay is expected here; "": one is.
 static void no_relay_here(const struct check_site *site, char *why, size_t cap)
 {
@@ -250,7 +240,10 @@ void check_service(struct check *check)
 			check_skipped(check, names[i], local_no_directory(&check->site));
 		return;
 	}
-	tell_role(check, &roles[0], "service.id", no_id_here(&check->site, &roles[1]));
+	tell_role(check, &roles[0], "service.id",
+	          check_site_is_relay_only(&check->site)
+	                  ? "no ID server was ever started here; the relay runs"
+	                  : NULL);
 	if (check_wants(check, "service.relay"))
 		no_relay_here(&check->site, why, sizeof why);
 	tell_role(check, &roles[1], "service.relay", why[0] != '\0' ? why : NULL);

@@ -200,6 +200,14 @@ void check_site_here(struct check_site *site, struct rds_settings *settings, uns
 		go_to_first_relay(site);
 }
 
+bool check_site_is_relay_only(const struct check_site *site)
+{
+	return site->local && site->dir != NULL && site->relay.running == SITE_ANSWERS &&
+	       site->id.running == SITE_NOT_RUNNING &&
+	       !rds_datadir_has(site->dir, RDS_DATABASE_FILE) &&
+	       !rds_datadir_has(site->dir, "rdsrv-id.lock");
+}
+
 bool check_site_is_hidden(const struct check_site *site)
 {
 	return site->local &&

@@ -83,6 +83,9 @@ int check_conf_read(const char *file_or_text, struct rds_client_conf *out, struc
 // Has the running ID server reserve ids for the played clients, or makes ids up.
 void check_site_reserve(struct check_site *site, unsigned timeout_ms);
 
+// Whether this is a relay's host: one runs here, and no ID server ever did.
+bool check_site_is_relay_only(const struct check_site *site);
+
 // Whether its roles can't be asked by this user: neither their ports nor their key are sure then.
 bool check_site_is_hidden(const struct check_site *site);
 

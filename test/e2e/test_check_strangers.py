@@ -101,6 +101,25 @@ def test_a_server_that_does_not_run_is_the_only_cause(tmp_path: Path) -> None:
     assert not [c for c in got.values() if "--register" in c["detail"]]
 
 
+@pytest.mark.parametrize("has_public", [False, True])
+def test_a_relay_on_a_host_of_its_own_lacks_nothing(lab: Lab, tmp_path: Path, has_public: bool) -> None:
+    """It has the ID server's public key, and no ID server."""
+    key = keygen(tmp_path)
+    relay = lab.prepare("relay", "--key", key)
+    if has_public:
+        (relay.directory / "id_ed25519.pub").write_text(key)
+        (relay.directory / "id_ed25519.pub").chmod(0o644)
+    relay.start()
+    env = {"RDSRV_BIND": relay.host}
+    got = checks(relay.directory, ALL, "dns", "keys", env=env)
+    assert not failures(got), failures(got)
+    assert got["relay.tcp"]["status"] == got["relay.key"]["status"] == "ok"
+    for name in ("udp.register", "tcp.secure", "ws.register", "nat", "punch", "service.id", "dns.id"):
+        assert got[name]["status"] == "skip" and "relay" in got[name]["detail"], got[name]
+    for name in ("files.server-conf", "keys.pair"):
+        assert got[name]["status"] in ("ok", "skip"), got[name]
+
+
 @pytest.fixture
 def hbbs(lab: Lab) -> Iterator[Server]:
     """A server of ours that can't start, for hbbs has its port."""
