@@ -14,7 +14,7 @@
 #define TOOL_MS 2500
 
 // One set of rules, and whose commands change it.
-enum front { UFW, FIREWALLD, NFT, IPTABLES, IP6TABLES, FRONTS };
+enum front { UFW, FIREWALLD, NFT, IPTABLES, IP6TABLES, IPTABLES_LEGACY, IP6TABLES_LEGACY, FRONTS };
 
 struct rule_set {
 	struct firewall rules;
@@ -26,8 +26,9 @@ struct rule_set {
 	const struct firewall_chain *by;
 };
 
-static const char *const front_names[FRONTS] = {"ufw", "firewalld", "nftables", "iptables",
-                                                "ip6tables"};
+static const char *const front_names[FRONTS] = {
+        "ufw",       "firewalld",       "nftables",        "iptables",
+        "ip6tables", "iptables-legacy", "ip6tables-legacy"};
 
 // --- reading
 
@@ -105,6 +106,15 @@ static void read_nft(struct rule_set sets[FRONTS], struct asking *asking)
 	check_tool_clear(&tool);
 }
 
+// The kernel's older tables beside nftables' own, which iptables-save doesn't show where it is the
+// newer one. The file lists those that are in use.
+static void read_legacy(struct rule_set *set, const char *tables, const char *program,
+                        struct asking *asking)
+{
+	if (access(tables, R_OK) == 0)
+		read_iptables(set, program, asking);
+}
+
 // ufw and firewalld write the kernel's rules; where one of them is at work, it tells of all.
 static void read_all(struct rule_set sets[FRONTS], struct asking *asking)
 {
@@ -115,6 +125,10 @@ static void read_all(struct rule_set sets[FRONTS], struct asking *asking)
 		return;
 	read_iptables(&sets[IPTABLES], "iptables-save", asking);
 	read_iptables(&sets[IP6TABLES], "ip6tables-save", asking);
+	read_legacy(&sets[IPTABLES_LEGACY], "/proc/net/ip_tables_names", "iptables-legacy-save",
+	            asking);
+	read_legacy(&sets[IP6TABLES_LEGACY], "/proc/net/ip6_tables_names", "ip6tables-legacy-save",
+	            asking);
 	read_nft(sets, asking);
 }
 

@@ -122,6 +122,16 @@ def test_iptables_that_drops_one_port(walled: tuple[Server, network.Host]) -> No
     opened(walled)
 
 
+@pytest.mark.skipif(not shutil.which("iptables-legacy"), reason="no iptables-legacy")
+def test_the_older_tables_are_read_too(walled: tuple[Server, network.Host]) -> None:
+    add = ["iptables-legacy", "-A", "INPUT", "-p", "tcp", "--dport", "21117", "-j", "DROP"]
+    if subprocess.run([*walled[1].prefix, *add], capture_output=True).returncode != 0:
+        pytest.skip("this kernel has none")
+    check = closed(walled, "iptables-legacy (filter INPUT) closes 21117/tcp")
+    follow(check, prefix=walled[1].prefix)
+    opened(walled)
+
+
 def test_iptables_that_lets_us_in(walled: tuple[Server, network.Host]) -> None:
     sh(
         walled[1],
