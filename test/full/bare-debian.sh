@@ -113,7 +113,7 @@ told()
 		grep -qE '^  Fingerprint  *SHA256:[A-Za-z0-9+/]{43}$' /tmp/told &&
 		grep -qE '^  ID server  *[^ ]' /tmp/told &&
 		grep -qE '^  [0-9A-Za-z_-]{100,}$' /tmp/told &&
-		grep -qE "^  Listens on  *TCP $((port - 1))-$((port + 2)); UDP $port\$" /tmp/told &&
+		grep -qE "^  Listens on  *TCP $((port - 1))-$((port + 3)); UDP $port-$((port + 1))\$" /tmp/told &&
 		grep -qE "^  Stop  .*kill $(server_pid)\\)" /tmp/told
 }
 
