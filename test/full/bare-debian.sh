@@ -174,6 +174,7 @@ mount --bind "$1" "$1"
 mount -t proc proc "$1/proc"
 mount -t sysfs sysfs "$1/sys"
 mount -t tmpfs tmpfs "$1/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$1/dev/pts"
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root ${PORT:+PORT="$PORT"} \
 	${http_proxy:+http_proxy="$http_proxy"} chroot "$1" sh /trial.sh
 END
