@@ -105,9 +105,9 @@ run 'unit tests' 900 make -j "$(nproc)" WERROR=1 CC=clang SAN=address,undefined 
 summed_up 'unit tests'
 
 if [ "$sanitized" -eq 0 ]; then
-	# Most of them wait for the network most of the time: four for two cores.
+	# Most of them wait for the network most of the time: three for two cores.
 	run 'end-to-end tests' 1200 env RDSRV=build-asan/rdsrv \
-		/usr/bin/python3 -m pytest -q -n 4 test/e2e
+		/usr/bin/python3 -m pytest -q -n 3 test/e2e
 	summary='^(=+ )?([0-9]+ [a-z]+, )*[0-9]+ [a-z]+ in [0-9.]+s'
 	bad=$(number failed "$summary")
 	errors=$(number 'errors?' "$summary")
