@@ -25,6 +25,7 @@ SANITIZER_REPORTS = ("ERROR: AddressSanitizer", "runtime error:", "LeakSanitizer
 READY_S = 20.0
 STOP_S = 15.0
 RUN_S = 30.0
+LOG_S = 0.25  # from a line's writing until it is read
 PORTS_BELOW, PORTS_ABOVE = 1, 3
 WILDCARD = ("0.0.0.0", "::")
 
@@ -258,9 +259,14 @@ class Server:
         return "\n".join(self.lines[-last:])
 
     def logged(self, event: str, **fields: Any) -> list[dict[str, Any]]:
-        """The log's lines of this event whose fields have these values."""
+        """The log's lines of this event whose fields have these values; the first may be on its way here still."""
         want = {"event": event, **fields}
-        return [e for e in list(self.events) if want.items() <= e.items()]
+        deadline = time.monotonic() + LOG_S
+        while True:
+            found = [e for e in list(self.events) if want.items() <= e.items()]
+            if found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.01)
 
     def refusals(self) -> list[dict[str, Any]]:
         return [e for e in list(self.events) if "reason" in e]
