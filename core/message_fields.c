@@ -15,17 +15,17 @@ static const char *const members[] = {
         "HealthCheck",   "HttpProxyRequest",     "HttpProxyResponse"};
 #define FIRST_MEMBER 6
 
-#define NUMBER  RDS_FIELD_NUMBER
-#define SWITCH  RDS_FIELD_SWITCH
-#define FAILURE RDS_FIELD_FAILURE
-#define RESULT  RDS_FIELD_RESULT
-#define TEXT    RDS_FIELD_TEXT
-#define ADDRESS RDS_FIELD_ADDRESS
-#define BITS    RDS_FIELD_BITS
-#define HIDDEN  RDS_FIELD_HIDDEN
-#define CONFIG  RDS_FIELD_CONFIG
+#define NUMBER  RDS_MESSAGE_FIELD_NUMBER
+#define SWITCH  RDS_MESSAGE_FIELD_SWITCH
+#define FAILURE RDS_MESSAGE_FIELD_FAILURE
+#define RESULT  RDS_MESSAGE_FIELD_RESULT
+#define TEXT    RDS_MESSAGE_FIELD_TEXT
+#define ADDRESS RDS_MESSAGE_FIELD_ADDRESS
+#define BITS    RDS_MESSAGE_FIELD_BITS
+#define HIDDEN  RDS_MESSAGE_FIELD_HIDDEN
+#define CONFIG  RDS_MESSAGE_FIELD_CONFIG
 
-static const struct rds_field fields[] = {
+static const struct rds_message_field fields[] = {
         {6, 1, TEXT, "id"},
         {6, 2, NUMBER, "serial"},
         {7, 2, SWITCH, "request_pk"},
@@ -139,7 +139,7 @@ const char *rds_member_name(uint32_t member)
 	return is_one ? members[member - FIRST_MEMBER] : NULL;
 }
 
-const struct rds_field *rds_field_of(uint32_t member, uint32_t number)
+const struct rds_message_field *rds_message_field_of(uint32_t member, uint32_t number)
 {
 	for (size_t i = 0; i < COUNT(fields); i++)
 		if (fields[i].message == member && fields[i].number == number)

@@ -6,30 +6,30 @@
 
 #include <stdint.h>
 
-enum rds_field_kind {
+enum rds_message_field_kind {
 	// Varints.
-	RDS_FIELD_NUMBER,
-	RDS_FIELD_SWITCH,
-	RDS_FIELD_FAILURE,
-	RDS_FIELD_RESULT,
+	RDS_MESSAGE_FIELD_NUMBER,
+	RDS_MESSAGE_FIELD_SWITCH,
+	RDS_MESSAGE_FIELD_FAILURE,
+	RDS_MESSAGE_FIELD_RESULT,
 	// Bytes.
-	RDS_FIELD_TEXT,
-	RDS_FIELD_ADDRESS,
-	RDS_FIELD_BITS,
-	RDS_FIELD_HIDDEN, // keys, tokens, and what only its length is worth
-	RDS_FIELD_CONFIG, // a ConfigUpdate
+	RDS_MESSAGE_FIELD_TEXT,
+	RDS_MESSAGE_FIELD_ADDRESS,
+	RDS_MESSAGE_FIELD_BITS,
+	RDS_MESSAGE_FIELD_HIDDEN, // keys, tokens, and what only its length is worth
+	RDS_MESSAGE_FIELD_CONFIG, // a ConfigUpdate
 };
 
-struct rds_field {
+struct rds_message_field {
 	uint8_t message;
 	uint8_t number;
-	uint8_t kind; // enum rds_field_kind
+	uint8_t kind; // enum rds_message_field_kind
 	const char *name;
 };
 
 // NULL: none of ours.
 const char *rds_member_name(uint32_t member);
-const struct rds_field *rds_field_of(uint32_t member, uint32_t number);
+const struct rds_message_field *rds_message_field_of(uint32_t member, uint32_t number);
 
 // NULL: the number has no name.
 const char *rds_failure_name(int32_t failure);

@@ -161,50 +161,54 @@ static void put_name(struct out *out, const char *name, int32_t value)
 		put(out, "%" PRId32, value);
 }
 
-static void put_varint(struct out *out, enum rds_field_kind kind, uint64_t varint)
+static void put_varint(struct out *out, enum rds_message_field_kind kind, uint64_t varint)
 {
 	int32_t number = (int32_t)(uint32_t)varint; // all numbers are int32, written as 64 bits
-	if (kind == RDS_FIELD_SWITCH)
+	if (kind == RDS_MESSAGE_FIELD_SWITCH)
 		put(out, "%s", varint != 0 ? "true" : "false");
-	else if (kind == RDS_FIELD_FAILURE)
+	else if (kind == RDS_MESSAGE_FIELD_FAILURE)
 		put_name(out, rds_failure_name(number), number);
-	else if (kind == RDS_FIELD_RESULT)
+	else if (kind == RDS_MESSAGE_FIELD_RESULT)
 		put_name(out, rds_result_name(number), number);
 	else
 		put(out, "%" PRId32, number);
 }
 
-static void put_bytes(struct out *out, enum rds_field_kind kind, struct rds_view bytes)
+static void put_bytes(struct out *out, enum rds_message_field_kind kind, struct rds_view bytes)
 {
-	if (kind == RDS_FIELD_TEXT)
+	if (kind == RDS_MESSAGE_FIELD_TEXT)
 		put_text(out, bytes);
-	else if (kind == RDS_FIELD_ADDRESS)
+	else if (kind == RDS_MESSAGE_FIELD_ADDRESS)
 		put_address(out, bytes);
-	else if (kind == RDS_FIELD_BITS)
+	else if (kind == RDS_MESSAGE_FIELD_BITS)
 		put_bits(out, bytes);
 	else
 		put_length(out, bytes.len);
 }
 
 // The field that a value stands for; NULL: one of a newer client, or nonsense.
-static const struct rds_field *field_of(uint32_t member, const struct value *value)
+static const struct rds_message_field *field_of(uint32_t member, const struct value *value)
 {
-	const struct rds_field *field = rds_field_of(member, value->number);
-	if (field == NULL || value->wire != (field->kind <= RDS_FIELD_RESULT ? VARINT : BYTES))
+	const struct rds_message_field *field = rds_message_field_of(member, value->number);
+	if (field == NULL ||
+	    value->wire != (field->kind <= RDS_MESSAGE_FIELD_RESULT ? VARINT : BYTES))
 		return NULL;
 	return field;
 }
 
-static void put_field(struct out *out, const struct rds_field *field, const struct value *value)
+static void put_field(struct out *out, const struct rds_message_field *field,
+                      const struct value *value)
 {
 	if (field == NULL)
 		put(out, "unknown_%" PRIu32 "=", value->number);
 	else
 		put(out, "%s=", field->name);
 	if (value->wire == VARINT)
-		put_varint(out, field == NULL ? RDS_FIELD_NUMBER : field->kind, value->varint);
+		put_varint(out, field == NULL ? RDS_MESSAGE_FIELD_NUMBER : field->kind,
+		           value->varint);
 	else
-		put_bytes(out, field == NULL ? RDS_FIELD_HIDDEN : field->kind, value->bytes);
+		put_bytes(out, field == NULL ? RDS_MESSAGE_FIELD_HIDDEN : field->kind,
+		          value->bytes);
 }
 
 // The one message that stands in another.
@@ -243,8 +247,9 @@ static void put_member(struct out *out, uint32_t number, struct rds_view body)
 	put(out, "%s{%s", rds_member_name(number), said);
 	while (body.len > 0 && !out->full && take(&body, &value)) {
 		put(out, "%s", between);
-		const struct rds_field *field = field_of(number, &value);
-		if (field != NULL && field->kind == RDS_FIELD_CONFIG && is_well_formed(value.bytes))
+		const struct rds_message_field *field = field_of(number, &value);
+		if (field != NULL && field->kind == RDS_MESSAGE_FIELD_CONFIG &&
+		    is_well_formed(value.bytes))
 			put_config(out, field->name, value.bytes);
 		else
 			put_field(out, field, &value);

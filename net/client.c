@@ -175,7 +175,7 @@ static void take_connection(struct rds_client *client)
 	}
 }
 
-static void try_addresses(struct rds_client *client);
+static void try_addresses(struct rds_client *client, int error);
 
 static void on_connecting(evutil_socket_t fd, short what, void *arg)
 {
@@ -190,7 +190,7 @@ static void on_connecting(evutil_socket_t fd, short what, void *arg)
 	}
 	drop_fd(client);
 	note_failure(client, strerror(error));
-	try_addresses(client);
+	try_addresses(client, error);
 }
 
 // What is left until the deadline, shared by so many.
@@ -241,11 +241,12 @@ static int connect_next(struct rds_client *client)
 	return 0;
 }
 
-static void try_addresses(struct rds_client *client)
+// error: why the address before was of no use; 0: there was none.
+static void try_addresses(struct rds_client *client, int error)
 {
 	client->state = CLIENT_CONNECTING;
 	while (client->tried < client->n_ips) {
-		int error = connect_next(client);
+		error = connect_next(client);
 		if (error == 0)
 			return;
 		drop_fd(client);
@@ -255,7 +256,7 @@ static void try_addresses(struct rds_client *client)
 	if (client->n_ips > 1)
 		(void)snprintf(client->why + len, sizeof client->why - len,
 		               " (the last of %zu addresses)", client->n_ips);
-	end(client, RDS_CLIENT_UNREACHED);
+	end(client, error == ETIMEDOUT ? RDS_CLIENT_SILENT : RDS_CLIENT_UNREACHED);
 }
 
 static void end_unresolved(struct rds_client *client, const char *why)
@@ -276,7 +277,7 @@ static void on_resolved(void *ctx, const char *name, const struct rds_ip *ips, s
 		return;
 	}
 	memcpy(client->ips, ips, n * sizeof *ips);
-	try_addresses(client);
+	try_addresses(client, 0);
 }
 
 static void begin(struct rds_client *client)
@@ -306,7 +307,7 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
 		return;
 	case CLIENT_CONNECTING:
 		note_failure(client, strerror(ETIMEDOUT));
-		end(client, RDS_CLIENT_UNREACHED);
+		end(client, RDS_CLIENT_SILENT);
 		return;
 	case CLIENT_OPENING:
 	case CLIENT_OPEN:

@@ -15,6 +15,7 @@ struct rds_client;
 enum rds_client_end {
 	RDS_CLIENT_UNRESOLVED,
 	RDS_CLIENT_UNREACHED, // none of the addresses
+	RDS_CLIENT_SILENT,    // the same, and the last of them never answered
 	RDS_CLIENT_CLOSED,    // by the other side, or broken
 	RDS_CLIENT_GARBAGE,   // what came is no frame of ours
 	RDS_CLIENT_LATE,      // connected, but the deadline has come

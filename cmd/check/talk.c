@@ -142,13 +142,15 @@ static void on_payload(void *ctx, struct rds_client *client, struct rds_view pay
 	take_payload(ctx, payload);
 }
 
-static enum talk_end end_of(const struct talk *talk, enum rds_client_end how, const char *why)
+static enum talk_end end_of(const struct talk *talk, enum rds_client_end how)
 {
 	switch (how) {
 	case RDS_CLIENT_UNRESOLVED:
 		return TALK_UNRESOLVED;
 	case RDS_CLIENT_UNREACHED:
-		return strstr(why, "timed out") != NULL ? TALK_TIMED_OUT : TALK_UNREACHED;
+		return TALK_UNREACHED;
+	case RDS_CLIENT_SILENT:
+		return TALK_TIMED_OUT;
 	case RDS_CLIENT_CLOSED:
 		return TALK_CLOSED;
 	case RDS_CLIENT_GARBAGE:
@@ -156,14 +158,14 @@ static enum talk_end end_of(const struct talk *talk, enum rds_client_end how, co
 	case RDS_CLIENT_LATE:
 		break;
 	}
-	return talk->is_open ? TALK_CLOSED : TALK_NONSENSE;
+	return talk->is_open ? TALK_CLOSED : TALK_TIMED_OUT;
 }
 
 static void on_end(void *ctx, struct rds_client *client, enum rds_client_end how, const char *why)
 {
 	struct talk *talk = ctx;
 	(void)client;
-	talk->end = end_of(talk, how, why);
+	talk->end = end_of(talk, how);
 	talk_note(talk, "%s", why);
 	if (talk->talks->check->options.verbose)
 		(void)fprintf(stderr, "%s: %s\n", talk->name, why);

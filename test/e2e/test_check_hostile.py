@@ -164,9 +164,11 @@ def test_what_answers_http_is_told_so(fake: Start) -> None:
 
 def test_silence_is_told_with_the_port(fake: Start) -> None:
     server = fake(hang, no_datagram)
-    results, _ = check(server, "--only", "udp.register")
+    results, _ = check(server, "--only", "udp.register,ws.register")
     assert f"{server.port}" in results["udp.register"]["detail"]
     assert f"ufw allow {server.port}/udp" in results["udp.register"]["fix"]
+    assert "does not answer" in results["ws.register"]["detail"]
+    assert f"ufw allow {server.port + 2}/tcp" in results["ws.register"]["fix"]
 
 
 def test_a_server_that_can_do_less_is_no_failure(fake: Start) -> None:
