@@ -94,8 +94,8 @@ static int read_line(struct rds_settings *settings, struct rds_view line, const 
 	if (shared && !has_prefix(pair.name))
 		return 0;
 	return rds_fail(err, RDS_EINVAL,
-	                "%s: there is no setting \"%s\"; rdsrv serve --test-config lists them all",
-	                where, rds_text_escape(pair.name, shown, sizeof shown));
+	                "%s: there is no setting \"%s\"; rdsrv.conf(5) lists them all", where,
+	                rds_text_escape(pair.name, shown, sizeof shown));
 }
 
 int rds_settings_read(struct rds_settings *settings, struct rds_view contents, const char *path,

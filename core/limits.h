@@ -131,6 +131,12 @@
 #define RDS_WS_CLIENT_MESSAGE_BYTES (64 * 1024 * 1024)
 #define RDS_RELAY_MESSAGE_MAX_BYTES (16 * 1024 * 1024)
 
+// Such messages, where a session holds more than the first of these, on one thread together: a few
+// of the longest at once. Else some hundred sessions that stop in the middle of one fill any
+// memory.
+#define RDS_RELAY_LONG_BYTES      (1024 * 1024)
+#define RDS_RELAY_LONG_BYTES_EACH (96 * 1024 * 1024)
+
 // Probes of relays: how long one may take, how many run at once (two connections each: enough for a
 // hundred dead relays that keep silent), how many in a row have to fail until a relay is dead, the
 // longest pause between two probes of a dead one, and room for what is said of a failure.

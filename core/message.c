@@ -163,6 +163,21 @@ bool rds_cursor_next(struct rds_cursor *cursor, struct rds_view *value)
 	return true;
 }
 
+bool rds_message_keys(struct rds_view payload, struct rds_view *keys, size_t n)
+{
+	rds_message msg;
+	struct rds_view more;
+	if (rds_message_decode(payload, &msg) != 0 ||
+	    msg.which_member != rds_RendezvousMessage_key_exchange_tag)
+		return false;
+	struct rds_cursor at = rds_cursor_of(payload, rds_RendezvousMessage_key_exchange_tag,
+	                                     rds_KeyExchange_keys_tag);
+	for (size_t i = 0; i < n; i++)
+		if (!rds_cursor_next(&at, &keys[i]))
+			return false;
+	return !rds_cursor_next(&at, &more);
+}
+
 static bool write_one(pb_ostream_t *stream, const pb_field_t *field, struct rds_view v)
 {
 	return pb_encode_tag_for_field(stream, field) && pb_encode_string(stream, v.data, v.len);

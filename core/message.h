@@ -56,6 +56,10 @@ struct rds_cursor rds_cursor_of(struct rds_view payload, uint32_t member_tag, ui
 // The next value; false at the end.
 bool rds_cursor_next(struct rds_cursor *cursor, struct rds_view *value);
 
+// The keys of a KeyExchange (protocol.md section 6), of which there have to be n. false: they are
+// not, or it is another message, or none.
+bool rds_message_keys(struct rds_view payload, struct rds_view *keys, size_t n);
+
 // A list of byte strings to be written as a repeated field, and how to set it:
 // msg.member.configure_update.rendezvous_servers = rds_list_field(&list);
 struct rds_list {

@@ -57,6 +57,7 @@
 	X(UUID_TOO_LONG, "uuid-too-long", "a session uuid over its bound")                     \
 	X(PARTNER_MISSING, "partner-missing", "the other side of a session never came")        \
 	X(RELAY_FULL, "relay-full", "too many connections wait for their other side")          \
+	X(MESSAGES_FULL, "messages-full", "too many long messages wait for their rest")        \
 	X(NOT_ISSUED, "not-issued", "a session that the ID server has not passed on")          \
 	X(BLOCKED, "blocked", "an address on blocklist.txt")                                   \
 	X(KICKED, "kicked", "the administrator has ended it")                                  \

@@ -82,12 +82,14 @@ int rds_store_copy(const char *from, const char *to, uint64_t *n_peers, struct r
 struct rds_store_look {
 	uint64_t n_peers;
 	int64_t version; // of our tables; -1: it has none
-	bool foreign;    // no table of peers, or another program's
+	bool empty;      // no table at all: a start makes them
+	bool foreign;    // other tables than ours and hbbs's
 	bool whole;      // all of it was looked at before the time was up
 };
 
 // Looks a file over that a server may have in use: SQLite's own check of it, for at most limit_ms.
-// Nothing is written or left beside it. -RDS_EPARSE: it is damaged; -RDS_ESTORE: it can't be read.
+// Nothing is written or left beside it. What is there has to be regular files.
+// -RDS_EPARSE: it is damaged; -RDS_ESTORE: it can't be read.
 int rds_store_look(const char *path, unsigned limit_ms, struct rds_store_look *out,
                    struct rds_error *err) __attribute__((warn_unused_result));
 

@@ -169,12 +169,14 @@ int rds_store_copy(const char *from, const char *to, uint64_t *n_peers, struct r
 	if (is_there(to, ""))
 		return rds_fail(err, RDS_EEXIST, "%s: it is there already, and is left as it is",
 		                to);
+	int rc = store_sqlite_regular(from, err);
+	if (rc != 0)
+		return rc;
 	char *temporary = rds_asprintf("%s.XXXXXX", to);
 	int fd = mkstemp(temporary); // 0600
-	int rc = fd < 0 ? rds_fail(err, RDS_ESYS, "%s: can't create: %s", temporary,
-	                           strerror(errno))
-	                : 0;
-	if (fd >= 0) {
+	if (fd < 0) {
+		rc = rds_fail(err, RDS_ESYS, "%s: can't create: %s", temporary, strerror(errno));
+	} else {
 		(void)close(fd);
 		rc = copy_pages(from, temporary, err);
 		if (rc == 0)

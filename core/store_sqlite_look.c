@@ -78,9 +78,12 @@ int rds_store_look(const char *path, unsigned limit_ms, struct rds_store_look *o
 	sqlite3_progress_handler(db, STEPS, time_is_up, &until_ms);
 	int rc = 0;
 	out->n_peers = (uint64_t)number_of(db, "select count(id) from peer", &step);
-	out->foreign = step == SQLITE_ERROR;
+	bool lacks = step == SQLITE_ERROR;
 	if (step == SQLITE_CORRUPT || step == SQLITE_NOTADB)
 		rc = rds_fail(err, RDS_EPARSE, "%s: damaged: %s", path, sqlite3_errmsg(db));
+	out->empty = lacks && number_of(db, "select count(*) from sqlite_master", &step) == 0 &&
+	             step == SQLITE_ROW;
+	out->foreign = lacks && !out->empty;
 	int64_t version = number_of(db, "select version from rdsrv_schema", &step);
 	if (step == SQLITE_ROW)
 		out->version = version;

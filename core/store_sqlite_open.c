@@ -2,8 +2,12 @@
 // Opening and closing the database: its tables, and the statements that are used again and again.
 #include "core/store_sqlite_private.h"
 
+#include "core/alloc.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // As hbbs makes it (protocol.md section 10).
@@ -68,7 +72,7 @@ static const char *advice(int code)
 		return "see the disk's free space and health";
 	default:
 		return "the file was left as it is: restore it from a backup, or move it away to "
-		       "start without peers";
+		       "start without peers, and its -wal and -shm with it";
 	}
 }
 
@@ -88,6 +92,20 @@ static int make_private(const char *path, struct rds_error *err)
 	if (fd >= 0)
 		(void)close(fd);
 	return 0;
+}
+
+int store_sqlite_regular(const char *path, struct rds_error *err)
+{
+	static const char *const ends[] = {"", "-journal", "-wal", "-shm"};
+	int rc = 0;
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0] && rc == 0; i++) {
+		struct stat st;
+		char *name = rds_asprintf("%s%s", path, ends[i]);
+		if (stat(name, &st) == 0 && !S_ISREG(st.st_mode))
+			rc = rds_fail(err, RDS_ESTORE, "%s: no regular file; move it away", name);
+		free(name);
+	}
+	return rc;
 }
 
 static int prepare(struct rds_store *store, const char *sql, sqlite3_stmt **out)
@@ -139,7 +157,9 @@ static bool migrate(struct rds_store *store)
 
 int store_sqlite_open(struct rds_store *store, struct rds_error *err)
 {
-	int rc = make_private(store->path, err);
+	int rc = store_sqlite_regular(store->path, err);
+	if (rc == 0)
+		rc = make_private(store->path, err);
 	if (rc != 0)
 		return rc;
 	static const char waits[] = "pragma busy_timeout = 5000";

@@ -60,6 +60,11 @@ struct rds_store {
 int store_sqlite_open(struct rds_store *store, struct rds_error *err);
 void store_sqlite_close(struct rds_store *store);
 
+// Whether what is at path, and in the places of its side files, are regular files: SQLite would
+// wait for ever for the other end of a pipe. -RDS_ESTORE with *err.
+int store_sqlite_regular(const char *path, struct rds_error *err)
+        __attribute__((warn_unused_result));
+
 // Fills *err with what SQLite says and what to do.
 int store_sqlite_fail(struct rds_store *store, struct rds_error *err, const char *what);
 

@@ -29,6 +29,12 @@ static int fail_sys(struct rds_error *err, const struct rds_datadir *dir, const 
                     const char *what)
 {
 	int error = errno;
+	// As when root has put the file there by hand.
+	if (error == EACCES && dir->owner == geteuid())
+		return rds_fail(err, RDS_ESYS,
+		                "%s/%s: %s: %s; it has to be its directory's owner's: as root, "
+		                "chown --reference=%s %s/%s",
+		                dir->path, name, what, strerror(error), dir->path, dir->path, name);
 	return rds_fail(err, RDS_ESYS, "%s/%s: %s: %s", dir->path, name, what,
 	                error == ELOOP
 	                        ? "it is a symbolic link, which is not followed: put the file there"
@@ -40,8 +46,9 @@ int rds_datadir_open(const char *path, struct rds_datadir **out, struct rds_erro
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		int rc = rds_fail(err, RDS_ESYS, "%s: can't open the data directory: %s", path,
-		                  strerror(errno));
+		int rc = rds_fail(err, RDS_ESYS, "%s: can't open the data directory: %s%s", path,
+		                  strerror(errno),
+		                  errno == EACCES ? "; run this with sudo, or as its owner" : "");
 		if (fd >= 0)
 			(void)close(fd);
 		return rc;

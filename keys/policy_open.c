@@ -75,7 +75,7 @@ static int open_to_all(struct rds_key_policy *policy, struct rds_error *err)
 		rds_log(RDS_LOG_WARN, "no key is enforced: whoever reaches this server can use it",
 		        rds_field_text("because",
 		                       policy->option != NULL
-		                               ? "-k is empty"
+		                               ? "key (-k) is empty"
 		                               : "no -k, and no key files here (as hbbr does)"));
 	return policy->request.signs ? use_files(policy, err) : 0;
 }

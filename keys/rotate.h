@@ -62,7 +62,7 @@ int rds_keys_make_next(const struct rds_datadir *dir, const struct rds_key_chang
         __attribute__((warn_unused_result));
 
 // Ends the grace of one retired key (its text or fingerprint) or of all of them (NULL), and wipes
-// their secrets. *n: how many. -RDS_ENOENT if there is none of that name.
+// their secrets. *n: how many that hadn't ended before. -RDS_ENOENT if there is none of that name.
 int rds_keys_retire(const struct rds_datadir *dir, const struct rds_key_change *change,
                     const char *name, size_t *n, struct rds_error *err)
         __attribute__((warn_unused_result));

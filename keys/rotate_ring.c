@@ -30,14 +30,17 @@ static bool is_named(const struct rds_retired_key *key, const char *name)
 }
 
 // What was accepted up to now has ended now; what had ended before keeps its day.
-static size_t end_grace(struct rds_keyring *ring, int64_t now, const char *name)
+static size_t end_grace(struct rds_keyring *ring, int64_t now, const char *name, size_t *named)
 {
 	size_t n = 0;
+	*named = 0;
 	for (size_t i = 0; i < ring->n_retired; i++) {
 		struct rds_retired_key *key = &ring->retired[i];
 		if (!is_named(key, name))
 			continue;
-		n++;
+		(*named)++;
+		// By another clock one that has ended may still be accepted: its secret says so.
+		n += key->accepted_until > now || key->pair != NULL;
 		if (key->accepted_until > now)
 			key->accepted_until = now;
 		rds_keypair_free(key->pair);
@@ -54,8 +57,9 @@ int rds_keys_retire(const struct rds_datadir *dir, const struct rds_key_change *
 	int rc = rds_keys_begin(dir, &keys, err);
 	if (rc != 0)
 		return rc;
-	*n = end_grace(&keys.ring, change->now, name);
-	if (*n > 0)
+	size_t named = 0;
+	*n = end_grace(&keys.ring, change->now, name, &named);
+	if (named > 0)
 		rc = rds_keyring_save(dir, &keys.ring, err);
 	else if (name != NULL)
 		rc = rds_fail(err, RDS_ENOENT,

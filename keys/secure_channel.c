@@ -133,21 +133,6 @@ static bool open_box(const struct box_key *box, struct rds_view their_public,
 	                            box->secret) == 0;
 }
 
-// The two keys of an answer; false if it isn't one.
-static bool read_answer(struct rds_view payload, struct rds_view keys[2])
-{
-	rds_message msg;
-	struct rds_view more;
-	if (rds_message_decode(payload, &msg) != 0 ||
-	    msg.which_member != rds_RendezvousMessage_key_exchange_tag)
-		return false;
-	struct rds_cursor at = rds_cursor_of(payload, rds_RendezvousMessage_key_exchange_tag,
-	                                     rds_KeyExchange_keys_tag);
-	return rds_cursor_next(&at, &keys[0]) && rds_cursor_next(&at, &keys[1]) &&
-	       !rds_cursor_next(&at, &more) && keys[0].len == crypto_box_PUBLICKEYBYTES &&
-	       keys[1].len == SEALED_BYTES;
-}
-
 struct rds_channel *rds_offerer_accept(struct rds_offerer *offerer, uint64_t now_ms,
                                        struct rds_view payload)
 {
@@ -155,7 +140,8 @@ struct rds_channel *rds_offerer_accept(struct rds_offerer *offerer, uint64_t now
 	uint8_t key[crypto_secretbox_KEYBYTES];
 	struct rds_channel *channel = NULL;
 	renew(offerer, now_ms);
-	if (read_answer(payload, keys) &&
+	if (rds_message_keys(payload, keys, 2) && keys[0].len == crypto_box_PUBLICKEYBYTES &&
+	    keys[1].len == SEALED_BYTES &&
 	    (open_box(&offerer->now, keys[0], keys[1], key) ||
 	     (offerer->has_before && open_box(&offerer->before, keys[0], keys[1], key))))
 		channel = rds_channel_new(key);

@@ -22,20 +22,6 @@ bool rds_signed_open(const char *public_text, struct rds_view signed_bytes,
 	                                   public) == 0;
 }
 
-// The one signed key of an offer; false if the payload is none.
-static bool read_offer(struct rds_view payload, struct rds_view *signed_key)
-{
-	rds_message msg;
-	struct rds_view more;
-	if (rds_message_decode(payload, &msg) != 0 ||
-	    msg.which_member != rds_RendezvousMessage_key_exchange_tag)
-		return false;
-	struct rds_cursor at = rds_cursor_of(payload, rds_RendezvousMessage_key_exchange_tag,
-	                                     rds_KeyExchange_keys_tag);
-	return rds_cursor_next(&at, signed_key) && !rds_cursor_next(&at, &more) &&
-	       signed_key->len == RDS_SIGNATURE_BYTES + crypto_box_PUBLICKEYBYTES;
-}
-
 // KeyExchange{keys: [our box public key, the sealed key of the channel]}.
 static size_t write_answer(const uint8_t *our_public, const uint8_t *sealed, size_t sealed_len,
                            uint8_t answer[RDS_OFFER_ANSWER_BYTES])
@@ -62,7 +48,8 @@ enum rds_offer_verdict rds_offer_answer(struct rds_view offer, const char *publi
 	uint8_t sealed[sizeof key + crypto_box_MACBYTES];
 	struct rds_view signed_key;
 	struct rds_view theirs;
-	if (!read_offer(offer, &signed_key))
+	if (!rds_message_keys(offer, &signed_key, 1) ||
+	    signed_key.len != RDS_SIGNATURE_BYTES + crypto_box_PUBLICKEYBYTES)
 		return RDS_OFFER_NONE;
 	if (!rds_signed_open(public_text, signed_key, &theirs))
 		return RDS_OFFER_FOREIGN;

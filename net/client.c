@@ -13,6 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+// The client's own deadline, which is set anew as it goes on, comes first.
+#define IDLE_MS (60 * 60 * 1000)
+
 struct rds_client {
 	struct rds_loop *loop;
 	struct rds_resolver *resolver;
@@ -167,6 +170,7 @@ static void take_connection(struct rds_client *client)
 	drop_fd(client);
 	client->local_port = rds_local_addr(fd, &local) == 0 ? local.port : 0;
 	client->stream = rds_stream_new(client->loop, fd, &client->remote, &callbacks, client);
+	rds_stream_set_idle(client->stream, IDLE_MS);
 	if (client->path == NULL) {
 		open_up(client);
 	} else if (!open_websocket(client)) {

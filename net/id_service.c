@@ -54,9 +54,7 @@ static bool keep_conn(void *ctx, uint64_t conn)
 {
 	const struct rds_id_service *service = ctx;
 	struct rds_stream *stream = find_stream(service, conn);
-	if (stream != NULL)
-		rds_stream_keep(stream, service->keep_alive_sec);
-	return stream != NULL;
+	return stream != NULL && rds_stream_keep(stream, service->keep_alive_sec);
 }
 
 static void issue(void *ctx, uint64_t now_ms, struct rds_view uuid)

@@ -64,7 +64,9 @@ static int fail(enum rds_proto proto, const struct rds_bind *bind, uint16_t port
 	struct rds_addr addr = {.ip = bind->ip, .port = port};
 	rds_addr_format(&addr, text);
 	const char *hint = error == EADDRINUSE ? "another program holds it: `ss -lunpt` shows which"
-	                   : error == EACCES ? "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+	                   : error == EACCES
+	                           ? "ports below 1024 need root or CAP_NET_BIND_SERVICE; a "
+	                             "service has 80 from rdsrv.socket, see rdsrv-serve(1)"
 	                   : error == EADDRNOTAVAIL ? "no interface has this address: see bind"
 	                                            : "see bind and port";
 	return rds_fail(err, RDS_ESYS, "can't listen on %s %s: %s; %s",

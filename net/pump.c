@@ -83,6 +83,7 @@ static void side_clear(struct side *side)
 	(void)event_del(&side->readable);
 	(void)event_del(&side->writable);
 	(void)close(side->fd);
+	side->pump->pumps->long_bytes -= side->long_bytes;
 	drop_pipe(side);
 	rds_buffer_clear(&side->held);
 	if (side->code != NULL)
@@ -188,6 +189,8 @@ bool pump_settle(struct rds_pump *pump)
 {
 	pump_answer(&pump->sides[0]);
 	pump_answer(&pump->sides[1]);
+	pump_count_long(&pump->sides[0]);
+	pump_count_long(&pump->sides[1]);
 	if (is_over(pump)) {
 		pump_finish(pump); // closing tells both
 		return true;

@@ -150,6 +150,31 @@ static void take_end(struct side *side)
 	pump_push(side);
 }
 
+// Fragments of it, and what of it the other side doesn't take.
+void pump_count_long(struct side *side)
+{
+	size_t held = side->code == NULL ? 0 : side->code->message.len + side->held.len;
+	size_t now = held > RDS_RELAY_LONG_BYTES ? held : 0;
+	side->pump->pumps->long_bytes += now - side->long_bytes;
+	side->long_bytes = now;
+}
+
+static enum rds_reason why_refused(struct side *side, long rc)
+{
+	pump_count_long(side);
+	if (rc < 0)
+		return rc == -RDS_ETOOBIG ? RDS_WHY_TOO_LONG : RDS_WHY_MALFORMED;
+	bool full =
+	        side->long_bytes > 0 && side->pump->pumps->long_bytes > RDS_RELAY_LONG_BYTES_EACH;
+	return full ? RDS_WHY_MESSAGES_FULL : RDS_WHY_NONE;
+}
+
+static void refuse(struct side *side, enum rds_reason why)
+{
+	rds_transcoder_clear(side->code);
+	pump_take_error(side, why);
+}
+
 static void transcode(struct side *side, const uint8_t *bytes, size_t len)
 {
 	struct rds_buffer *out = &side->pump->pumps->out;
@@ -159,9 +184,10 @@ static void transcode(struct side *side, const uint8_t *bytes, size_t len)
 	out->len = 0;
 	if (out->cap > OUT_KEPT_BYTES)
 		rds_buffer_clear(out);
-	if (n < 0)
-		pump_take_error(side, n == -RDS_ETOOBIG ? RDS_WHY_TOO_LONG : RDS_WHY_MALFORMED);
-	if (n < 0 || !side->code->closed)
+	enum rds_reason why = why_refused(side, n);
+	if (why != RDS_WHY_NONE)
+		refuse(side, why);
+	if (why != RDS_WHY_NONE || !side->code->closed)
 		return;
 	// It takes nothing behind its closing frame's answer.
 	other_of(side)->discard = true;

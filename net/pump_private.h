@@ -21,6 +21,7 @@ struct side {
 	struct rds_pipe *pipe;       // borrowed while bytes from this side are in it
 	size_t piped;                // how many
 	uint64_t piped_ms;           // since when they don't move
+	size_t long_bytes;           // held of a long message; 0: of no such
 	int fd;
 	bool reading; // waits for readable
 	bool writing; // waits for writable
@@ -64,6 +65,7 @@ struct rds_pumps {
 	struct rds_pump *watched;
 	struct rds_pipes pipes;
 	struct rds_buffer out; // what a transcoder has made, for the length of a call
+	size_t long_bytes;     // the sum of the sides'
 	struct event *watch;   // set while any are watched
 	struct rds_timer *look;
 	struct rds_timer *tell;
@@ -92,6 +94,9 @@ void pump_push(struct side *side);
 // Whoever gets what comes from side is answered (a pong, a closing frame), if that is due and
 // nothing is held for it.
 void pump_answer(struct side *side);
+
+// How much of a long message is held now.
+void pump_count_long(struct side *side);
 
 // Bytes that were read before the pump had the socket.
 void pump_take_early(struct side *side, struct rds_buffer early);

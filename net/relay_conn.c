@@ -186,8 +186,8 @@ static bool key_fits(struct conn *conn, const rds_RequestRelay *request)
 	    rds_key_judge(&relay->config.keys, key, rds_get(request->id), NULL, &held) ==
 	            RDS_KEY_OK)
 		return true;
-	enum rds_key_verdict verdict = rds_key_judge(
-	        &relay->config.keys, key, rds_get(request->id), &conn->remote, &held);
+	enum rds_key_verdict verdict =
+	        rds_key_judge(&relay->config.keys, key, rds_get(request->id), &conn->remote, &held);
 	if (verdict != RDS_KEY_OK)
 		relay->status.counters.n[rds_key_reason(verdict)]++;
 	return verdict == RDS_KEY_OK;

@@ -24,7 +24,7 @@ static void enter(struct rds_stream *stream, enum stream_state state)
 	stream->active_ms = rds_loop_now_ms(stream->loop);
 }
 
-static void die(struct rds_stream *stream, enum rds_reason why)
+void stream_die(struct rds_stream *stream, enum rds_reason why)
 {
 	if (stream->state == STREAM_OPEN)
 		stream->why = why;
@@ -59,7 +59,7 @@ static uint64_t deadline_ms(const struct rds_stream *stream)
 	if (is_kept(stream))
 		return stream->sent_ms + stream->keep_alive_ms;
 	return stream->active_ms +
-	       (stream->state == STREAM_OPEN ? RDS_CONN_IDLE_MS : RDS_CONN_LINGER_MS);
+	       (stream->state == STREAM_OPEN ? stream->idle_ms : RDS_CONN_LINGER_MS);
 }
 
 // Waits for bytes until the deadline. That counts whole payloads: trickling bytes keep nobody
@@ -82,9 +82,9 @@ static void check_time(struct rds_stream *stream)
 	if (stream->state == STREAM_DEAD || rds_loop_now_ms(stream->loop) < deadline_ms(stream))
 		return;
 	if (!is_kept(stream)) {
-		die(stream, RDS_WHY_IDLE);
+		stream_die(stream, RDS_WHY_IDLE);
 	} else if (stream->unanswered >= RDS_HEARTBEATS_UNANSWERED) {
-		die(stream, RDS_WHY_NO_HEARTBEAT);
+		stream_die(stream, RDS_WHY_NO_HEARTBEAT);
 	} else {
 		stream->unanswered++;
 		rds_stream_send(stream, rds_view_of(NULL, 0));
@@ -98,7 +98,7 @@ static void break_output(struct rds_stream *stream)
 	rds_buffer_clear(&stream->out);
 	stream->broken = true;
 	if (stream->state != STREAM_OPEN)
-		die(stream, RDS_WHY_RESET);
+		stream_die(stream, RDS_WHY_RESET);
 }
 
 // Writes what it can; the rest stays in the queue.
@@ -155,7 +155,7 @@ static void take_eof(struct rds_stream *stream)
 	if (stream->out.len > 0)
 		rds_stream_close(stream, RDS_WHY_EOF);
 	else
-		die(stream, RDS_WHY_EOF);
+		stream_die(stream, RDS_WHY_EOF);
 }
 
 static void read_in(struct rds_stream *stream)
@@ -165,7 +165,7 @@ static void read_in(struct rds_stream *stream)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
 	if (n < 0)
-		die(stream, RDS_WHY_RESET);
+		stream_die(stream, RDS_WHY_RESET);
 	else if (n > 0)
 		stream_take_bytes(stream, scratch, (size_t)n);
 	else
@@ -197,6 +197,7 @@ struct rds_stream *rds_stream_new(struct rds_loop *loop, int fd, const struct rd
 	stream->callbacks = callbacks;
 	stream->ctx = ctx;
 	stream->id = rds_loop_next_id(loop);
+	stream->idle_ms = RDS_CONN_IDLE_MS;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	struct event_base *base = rds_loop_base(loop);
 	stream->readable = event_new(base, fd, EV_READ, on_readable, stream);
@@ -243,7 +244,7 @@ void rds_stream_send(struct rds_stream *stream, struct rds_view payload)
 	if (stream->state != STREAM_OPEN || stream->broken)
 		return;
 	if (stream->out.len + payload.len > RDS_CONN_QUEUE_MAX_BYTES) {
-		die(stream, RDS_WHY_SLOW_READER);
+		stream_die(stream, RDS_WHY_SLOW_READER);
 		settle_soon(stream);
 		return;
 	}
@@ -263,7 +264,7 @@ int stream_give_away(struct rds_stream *stream)
 	(void)event_del(stream->writable);
 	stream->fd = -1;
 	stream->told = true;
-	die(stream, RDS_WHY_NONE);
+	stream_die(stream, RDS_WHY_NONE);
 	return fd;
 }
 
@@ -271,10 +272,11 @@ void rds_stream_close(struct rds_stream *stream, enum rds_reason why)
 {
 	if (stream->state != STREAM_OPEN)
 		return;
+	stream->why = why;
+	stream->more = false; // what came behind its end has no turn
+	enter(stream, STREAM_FLUSHING);
 	if (stream->ws != NULL)
 		rds_ws_close(stream->ws);
-	stream->why = why;
-	enter(stream, STREAM_FLUSHING);
 	settle_soon(stream);
 }
 
@@ -314,13 +316,23 @@ void rds_stream_secure(struct rds_stream *stream, const struct rds_secure_hooks 
 	stream->channel = channel;
 }
 
-void rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec)
+void rds_stream_set_idle(struct rds_stream *stream, unsigned idle_ms)
 {
+	stream->idle_ms = idle_ms;
+	if (!stream->handled)
+		await(stream);
+}
+
+bool rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec)
+{
+	if (stream->state != STREAM_OPEN)
+		return false;
 	if (stream->keep_alive_ms == 0)
 		stream->sent_ms = rds_loop_now_ms(stream->loop);
 	stream->keep_alive_ms = keep_alive_sec * 1000;
 	if (!stream->handled)
 		await(stream);
+	return true;
 }
 
 uint64_t rds_stream_payloads(const struct rds_stream *stream)

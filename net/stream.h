@@ -74,10 +74,13 @@ void rds_stream_close(struct rds_stream *stream, enum rds_reason why);
 void rds_stream_secure(struct rds_stream *stream, const struct rds_secure_hooks *hooks,
                        struct rds_channel *channel);
 
+// How long it may be without a payload, instead of RDS_CONN_IDLE_MS.
+void rds_stream_set_idle(struct rds_stream *stream, unsigned idle_ms);
+
 // The stream stays without requests (protocol.md section 5 point 4): an empty payload goes out
 // when nothing was sent for keep_alive_sec; RDS_HEARTBEATS_UNANSWERED of them unanswered end it
-// (RDS_WHY_NO_HEARTBEAT).
-void rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec);
+// (RDS_WHY_NO_HEARTBEAT). false: it is closing already.
+bool rds_stream_keep(struct rds_stream *stream, unsigned keep_alive_sec);
 
 // How many payloads have come, the current one included.
 uint64_t rds_stream_payloads(const struct rds_stream *stream);

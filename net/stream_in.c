@@ -12,6 +12,8 @@
 
 // Frames handed over in one go: whoever talks a lot waits for its next turn.
 #define FRAMES_AT_ONCE 32
+// rds_stream_send looks at the bound without it.
+#define WS_HEAD_MAX 16
 
 // Opens a sealed payload and hands it over.
 static void deliver_sealed(struct rds_stream *stream, struct rds_view sealed)
@@ -83,10 +85,15 @@ static void on_ws_message(void *ctx, struct rds_view message)
 		deliver_payload(stream, message);
 }
 
+// Pongs as well: who pings and reads nothing is a slow reader like any other.
 static void on_ws_output(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct rds_stream *stream = ctx;
-	rds_buffer_add(&stream->out, bytes, len);
+	if (stream->state == STREAM_OPEN &&
+	    stream->out.len + len > RDS_CONN_QUEUE_MAX_BYTES + WS_HEAD_MAX)
+		stream_die(stream, RDS_WHY_SLOW_READER);
+	if (stream->state != STREAM_DEAD)
+		rds_buffer_add(&stream->out, bytes, len);
 }
 
 static void take_ws_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len)

@@ -31,6 +31,7 @@ struct rds_stream {
 	uint64_t active_ms;     // when the last whole payload came, or the state changed
 	uint64_t sent_ms;       // when the last payload was sent
 	uint64_t payloads;      // how many have come
+	unsigned idle_ms;       // without a payload, it ends
 	unsigned keep_alive_ms; // heartbeats when nothing was sent for so long; 0: none
 	unsigned unanswered;    // heartbeats
 	enum {
@@ -62,6 +63,9 @@ struct rds_stream {
 // stream_in.c: hands over what the bytes hold, a bounded number of frames at once; what is left
 // waits in `in`, and `more` says whether that holds whole frames.
 void stream_take_bytes(struct rds_stream *stream, const uint8_t *bytes, size_t len);
+
+// stream.c: its end, once the handler that is running has returned. Nothing more is sent.
+void stream_die(struct rds_stream *stream, enum rds_reason why);
 
 // stream.c: the socket is no longer the stream's, which dies without a word.
 int stream_give_away(struct rds_stream *stream);

@@ -179,6 +179,29 @@ def test_endless_fragments_end_the_session(relay_site: Target, lab: Lab) -> None
     wait_until(lambda: server.logged("session ended", reason="too-long"), 10, "the reason")
 
 
+def test_many_long_fragments(lab: Lab) -> None:
+    """What all sessions hold of long messages is bounded; short ones pass, and long ones once there is room."""
+    server = lab.server("relay", "--relay-threads", "1")
+    long = [bytes(MIB)] * 15
+    unfinished = rdws.frame(rdws.BINARY, b"".join(long), final=False)
+    pairs = [paired(lab, server.target(), WS_TCP) for _ in range(8)]
+    for ws, _ in pairs[:7]:
+        ws.try_to_send(unfinished)
+    wait_until(lambda: server.logged("session ended", reason="messages-full"), 10, "the bound")
+    ws, tcp = pairs[7]
+    assert isinstance(ws, WsSide)
+    ws.send_fragments([b"short", b"er"])
+    assert tcp.recv_payload() == b"shorter"
+    for pair in pairs[:7]:
+        for side in pair:
+            side.close()
+    wait_until(lambda: server.status_of("relay")["sessions"] == 1, 10, "the others' end")
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(ws.send_fragments, long)
+        assert tcp.recv_payload() == b"".join(long)
+        sending.result(10)
+
+
 @ws_pair
 @pytest.mark.parametrize("content", [b"text", b"\xff\xfe not UTF-8", b""], ids=["UTF-8", "other", "empty"])
 def test_text_is_binary(relay_site: Target, lab: Lab, pair: tuple[Kind, Kind], content: bytes) -> None:

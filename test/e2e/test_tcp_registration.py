@@ -88,6 +88,29 @@ def test_repeated_on_the_same_connection(id_site: Target, lab: Lab, way: type[Co
     assert_reached(lab, b)
 
 
+def test_closed_before_its_row_is_safe(id_site: Target, lab: Lab) -> None:
+    """An id whose connection the server ends while the row is on its way to the disk isn't online there."""
+    b = lab.connected(TcpPeer, id_site)
+    request = rdwire.encode("RegisterPk", id=b.id, **b.identity)
+    b.connection.send_raw(rdwire.frame(request) + rdwire.frame(bytes(100_000))[:1000])
+    wait_until(lambda: stored(lab.servers[0].directory, b.id) is not None, AT_ONCE_S, "on file")
+    wait_until(lambda: refused_punch(lab, id_site, b.id) is Failure.OFFLINE, AT_ONCE_S, "known")
+    assert_offline(lab, id_site, b.id)
+
+
+def test_replaced_with_heartbeats_unread(id_site: Target, lab: Lab) -> None:
+    """A connection that is replaced amid many heartbeats drops the rest: it is gone as soon as it closes."""
+    server = lab.servers[0]
+    b = lab.joined(TcpPeer, id_site)
+    again = same_device(TcpPeer, b, lab)
+    b.connection.send_raw(bytes(200_000))
+    again.register()
+    b.expect_closed()
+    b.close()
+    wait_until(lambda: server.status()["connections"] == 1, AT_ONCE_S, "its end")
+    assert_reached(lab, again)
+
+
 @any_way
 def test_punch_hole_comes_down_the_connection(id_site: Target, lab: Lab, way: type[ConnectedPeer]) -> None:
     """PunchHole with A's fields; B's answer from a new connection reaches A."""

@@ -102,6 +102,18 @@ def test_ping(id_site: Target, lab: Lab, content: bytes) -> None:
     assert_works(connection)
 
 
+def test_pings_of_one_that_reads_nothing(id_site: Target, lab: Lab) -> None:
+    """The pongs that wait for it are bounded, like all that waits for a slow reader: then it is gone."""
+    bystander, connection = ws(lab, id_site), ws(lab, id_site, receive_buffer=4096)
+    pings = rdws.frame(rdws.PING, bytes(125)) * 500 + rdws.frame(rdws.BINARY, b"")
+    sent = 0
+    with pytest.raises(ConnectionError):
+        while sent < 64 * MIB:
+            connection.sock.sendall(pings)
+            sent += len(pings)
+    assert_works(bystander)
+
+
 def test_unasked_pong(id_site: Target, lab: Lab) -> None:
     """A pong that nobody asked for is nothing."""
     connection = ws(lab, id_site)

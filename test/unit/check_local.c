@@ -84,7 +84,7 @@ static void units(void **state)
 	                           "UnitFileState=\n\n"
 	                           "User=rdsrv\nResult=exit-code\nExecMainStatus=1\n"
 	                           "Id=rdsrv-id.service\nLoadState=loaded\nActiveState=failed\n"
-	                           "SubState=failed\nUnitFileState=enabled\n";
+	                           "SubState=failed\nUnitFileState=enabled\nMainPID=77\n";
 	assert_int_equal(local_units_parse(text, got, 4), 2);
 	assert_false(got[0].is_there);
 	assert_true(got[1].is_there);
@@ -92,6 +92,7 @@ static void units(void **state)
 	assert_string_equal(got[1].active, "failed");
 	assert_string_equal(got[1].user, "rdsrv");
 	assert_int_equal(got[1].exit_status, 1);
+	assert_int_equal(got[1].main_pid, 77);
 	assert_int_equal(local_units_parse(text, got, 1), 1);
 	assert_int_equal(local_units_parse("\n\n", got, 4), 0);
 }
