@@ -6,11 +6,11 @@
 #include <stdio.h>
 
 bool rds_act_find(const struct rds_cli *cli, const struct rds_settings *settings,
-                  struct rds_datadir **dir, int *exit_code)
+                  enum rds_instance_use use, struct rds_datadir **dir, int *exit_code)
 {
 	struct rds_error err;
 	const char *why = NULL;
-	int rc = rds_instance_find(settings, RDS_INSTANCE_ACT, dir, &why, &err);
+	int rc = rds_instance_find(settings, use, dir, &why, &err);
 	if (rc != 0) {
 		rds_cli_complain(cli, &err);
 		*exit_code = rds_instance_exit_code(rc);

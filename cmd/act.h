@@ -19,7 +19,7 @@ bool rds_act_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_
 
 // Finds the data directory; the choice stands on stderr. false with the exit code, all said.
 bool rds_act_find(const struct rds_cli *cli, const struct rds_settings *settings,
-                  struct rds_datadir **dir, int *exit_code);
+                  enum rds_instance_use use, struct rds_datadir **dir, int *exit_code);
 
 void rds_act_close(struct rds_act *act);
 

@@ -125,7 +125,12 @@ static int set_from_flag(const struct rds_cli *cli, struct rds_settings *setting
 		value++;
 	char *where = is_letter ? rds_asprintf("-%c", letter)
 	                        : rds_asprintf("--%s", rds_setting_row(setting)->name);
-	int rc = rds_settings_set(settings, setting, value, RDS_FROM_COMMAND_LINE, where, err);
+	// Else the next lower place would have its say: another server's directory.
+	bool lacks = (setting == RDS_SET_DATA_DIR || setting == RDS_SET_CONFIG) && value != NULL &&
+	             value[0] == '\0';
+	int rc = lacks ? rds_fail(err, RDS_EINVAL, "%s: it is empty", where)
+	               : rds_settings_set(settings, setting, value, RDS_FROM_COMMAND_LINE, where,
+	                                  err);
 	free(where);
 	return rc;
 }
@@ -152,9 +157,12 @@ int rds_cli_parse(const struct rds_cli *cli, int argc, char **argv, struct rds_s
 			return 1;
 		}
 		if (code == VERSION) {
-			(void)rds_print_version();
+			rds_print_version();
 			return 1;
 		}
+		if (code >= FIRST_OWN && optarg != NULL && optarg[0] == '\0')
+			return rds_fail(err, RDS_EINVAL, "--%s: its value is empty",
+			                cli->options[code - FIRST_OWN].name);
 		if (code >= FIRST_OWN)
 			result->values[code - FIRST_OWN] = optarg == NULL ? "" : optarg;
 		else if (set_from_flag(cli, settings, (enum rds_setting)(code - FIRST_SETTING),
@@ -234,7 +242,7 @@ int rds_cli_read_layers(struct rds_settings *settings, struct rds_error *err)
 	return rc;
 }
 
-bool rds_cli_print_settings(const struct rds_settings *settings)
+void rds_cli_print_settings(const struct rds_settings *settings)
 {
 	for (int i = 0; i < RDS_SET_COUNT; i++) {
 		char value[RDS_SETTING_MAX_BYTES + 1];
@@ -243,7 +251,6 @@ bool rds_cli_print_settings(const struct rds_settings *settings)
 		             rds_settings_shown(settings, setting, value, sizeof value),
 		             rds_settings_where(settings, setting));
 	}
-	return fflush(stdout) == 0;
 }
 
 void rds_cli_complain(const struct rds_cli *cli, const struct rds_error *err)

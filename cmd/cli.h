@@ -48,9 +48,8 @@ bool rds_cli_no_arguments(const struct rds_cli *cli, int argc, char **argv,
 int rds_cli_read_layers(struct rds_settings *settings, struct rds_error *err)
         __attribute__((warn_unused_result));
 
-// For --test-config: every effective value and where it comes from, to stdout. false: it can't be
-// written.
-bool rds_cli_print_settings(const struct rds_settings *settings);
+// For --test-config: every effective value and where it comes from, to stdout.
+void rds_cli_print_settings(const struct rds_settings *settings);
 
 // Prints "NAME: text" to stderr.
 void rds_cli_complain(const struct rds_cli *cli, const struct rds_error *err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The subcommands. Each gets argv from its own name on, and returns the process's exit code.
+// The subcommands. Each gets argv from its own name on, and returns the process's exit code; to
+// see that what is on stdout was written is main's.
 #ifndef RDS_CMD_CMD_H
 #define RDS_CMD_CMD_H
 
@@ -45,7 +46,7 @@ int cmd_hbbs(int argc, char **argv);
 int cmd_hbbr(int argc, char **argv);
 int cmd_utils(int argc, char **argv);
 
-// For --version: ours, the commit it was built from, those of the libraries in use. The exit code.
-int rds_print_version(void);
+// For --version: ours, the commit it was built from, those of the libraries in use.
+void rds_print_version(void);
 
 #endif

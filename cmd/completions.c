@@ -122,14 +122,15 @@ int cmd_completions(int argc, char **argv)
 		(void)fputs(usage, stdout);
 		return RDS_EXIT_OK;
 	}
+	if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
+		rds_print_version();
+		return RDS_EXIT_OK;
+	}
 	for (size_t i = 0; argc == 2 && i < sizeof shells / sizeof shells[0]; i++) {
 		if (strcmp(argv[1], shells[i].shell) != 0)
 			continue;
 		shells[i].print();
-		if (fflush(stdout) == 0)
-			return RDS_EXIT_OK;
-		(void)fputs("rdsrv completions: can't write to standard output\n", stderr);
-		return RDS_EXIT_PROBLEM;
+		return RDS_EXIT_OK;
 	}
 	(void)fputs(usage, stderr);
 	return RDS_EXIT_USAGE;

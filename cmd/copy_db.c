@@ -22,6 +22,10 @@ int cmd_copy_db(int argc, char **argv)
 		(void)fputs(usage, stdout);
 		return RDS_EXIT_OK;
 	}
+	if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
+		rds_print_version();
+		return RDS_EXIT_OK;
+	}
 	if (argc != 3 || argv[1][0] == '-' || argv[2][0] == '-') {
 		(void)fputs(usage, stderr);
 		return RDS_EXIT_USAGE;
@@ -31,8 +35,5 @@ int cmd_copy_db(int argc, char **argv)
 		return RDS_EXIT_PROBLEM;
 	}
 	(void)printf("%" PRIu64 "\n", n_peers);
-	if (fflush(stdout) == 0)
-		return RDS_EXIT_OK;
-	(void)fputs("rdsrv copy-db: can't write to standard output\n", stderr);
-	return RDS_EXIT_PROBLEM;
+	return RDS_EXIT_OK;
 }

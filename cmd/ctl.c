@@ -6,8 +6,11 @@
 #include "core/alloc.h"
 #include "net/lines.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const char *role,
                const char *request, bool as_json)
@@ -15,13 +18,16 @@ static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const c
 	struct rds_error err = {""};
 	cJSON *answer = NULL;
 	int rc = rds_running_ask(dir, role, request, &answer, &err);
-	if (rc == -RDS_ENOENT)
-		(void)rds_fail(&err, RDS_ENOENT, "no %s server runs in %s", role,
-		               rds_datadir_path(dir));
+	if (rc == -RDS_ENOENT) {
+		(void)fprintf(stderr, "%s: no %s server runs in %s\n", cli->name, role,
+		              rds_datadir_path(dir));
+		return RDS_EXIT_PROBLEM;
+	}
 	if (rc != 0) {
 		(void)fprintf(stderr, "%s: %s: %s\n", cli->name, role, err.text);
 		return RDS_EXIT_PROBLEM;
 	}
+	bool wrong_use = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "usage"));
 	bool ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok"));
 	const char *error = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "error"));
 	char *text = as_json ? cJSON_Print(answer) : NULL;
@@ -33,7 +39,7 @@ static int ask(const struct rds_cli *cli, const struct rds_datadir *dir, const c
 		(void)fprintf(stderr, "%s: %s\n", cli->name, error == NULL ? "refused" : error);
 	free(text);
 	cJSON_Delete(answer);
-	return ok && fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
+	return ok ? RDS_EXIT_OK : wrong_use ? RDS_EXIT_USAGE : RDS_EXIT_PROBLEM;
 }
 
 // The words of a command as one line. NULL if they aren't text, or too long.
@@ -91,6 +97,35 @@ const struct rds_cli *cmd_ctl_cli(void)
 	return &cli;
 }
 
+// The server that has made a backup may have a /tmp of its own, as its unit gives it, which goes
+// when it stops. Whether the backup is where it was wanted; if not, that is said.
+static bool backup_is_here(const struct rds_datadir *dir, const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) == 0 || errno != ENOENT)
+		return true;
+	(void)fprintf(stderr,
+	              "%s: %s isn't here: it is where the server sees that name, which has a file "
+	              "system of its own there (a service's /tmp, a container's); back up to "
+	              "%s/backup, and move it from there\n",
+	              cli.name, path, rds_datadir_path(dir));
+	return false;
+}
+
+// The request, in fresh memory; NULL, and said: it is none.
+static char *request_of(int n, char **words, bool online)
+{
+	char *line = NULL;
+	if (n < 2 || (strcmp(words[0], "id") != 0 && strcmp(words[0], "relay") != 0))
+		(void)fprintf(stderr, "usage: %s %s; see %s --help\n", cli.name, cli.arguments,
+		              cli.name);
+	else if (online && (strcmp(words[0], "id") != 0 || strcmp(words[1], "peers") != 0))
+		(void)fprintf(stderr, "%s: --online goes with id peers\n", cli.name);
+	else if ((line = join(n - 1, words + 1, online)) == NULL)
+		(void)fprintf(stderr, "%s: the command is no UTF-8 text, or too long\n", cli.name);
+	return line;
+}
+
 int cmd_ctl(int argc, char **argv)
 {
 	struct rds_act act;
@@ -98,15 +133,14 @@ int cmd_ctl(int argc, char **argv)
 	if (rds_act_parse(&cli, argc, argv, &act, &code)) {
 		char **words = argv + act.result.first_argument;
 		int n = argc - act.result.first_argument;
-		char *line = n < 2 ? NULL : join(n - 1, words + 1, act.result.values[1] != NULL);
-		if (line == NULL ||
-		    (strcmp(words[0], "id") != 0 && strcmp(words[0], "relay") != 0)) {
-			(void)fprintf(stderr, "usage: %s %s; see %s --help\n", cli.name,
-			              cli.arguments, cli.name);
-			code = RDS_EXIT_USAGE;
-		} else if (rds_act_find(&cli, act.settings, &act.dir, &code)) {
+		char *line = request_of(n, words, act.result.values[1] != NULL);
+		code = RDS_EXIT_USAGE;
+		if (line != NULL &&
+		    rds_act_find(&cli, act.settings, RDS_INSTANCE_ACT, &act.dir, &code))
 			code = ask(&cli, act.dir, words[0], line, act.result.values[0] != NULL);
-		}
+		if (line != NULL && code == RDS_EXIT_OK && n == 3 &&
+		    strcmp(words[1], "backup") == 0 && !backup_is_here(act.dir, words[2]))
+			code = RDS_EXIT_PROBLEM;
 		free(line);
 	}
 	rds_act_close(&act);

@@ -125,9 +125,5 @@ int export_check(const struct export_job *job)
 	}
 	bool good = report(job, form, &conf);
 	rds_client_conf_clear(&conf);
-	if (fflush(stdout) != 0) {
-		export_say("can't write to standard output");
-		return RDS_EXIT_PROBLEM;
-	}
 	return good ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }

@@ -162,7 +162,7 @@ int cmd_export_conf(int argc, char **argv)
 	    rds_cli_no_arguments(&cli, argc, argv, &act.result, &code)) {
 		if (!read_options(&act.result, &job))
 			code = RDS_EXIT_USAGE;
-		else if (rds_act_find(&cli, act.settings, &act.dir, &code))
+		else if (rds_act_find(&cli, act.settings, RDS_INSTANCE_ACT, &act.dir, &code))
 			code = run(&act, &job);
 	}
 	rds_act_close(&act);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // Where packages and guides put the data of RustDesk servers.
 static const char *const system_dirs[] = {"/var/lib/rdsrv", "/var/lib/rustdesk-server",
@@ -34,6 +35,27 @@ static int find_system_dir(const char **out, struct rds_error *err)
 		                "several directories hold a server: %s; name one with --data-dir",
 		                found);
 	return n == 1 ? 0 : -RDS_ENOENT;
+}
+
+static bool is_hidden(const char *dir)
+{
+	return access(dir, X_OK) != 0 && errno == EACCES;
+}
+
+// What a service's directory is for other users than its own.
+static int fail_none(struct rds_error *err)
+{
+	const char *hidden = rds_instance_system_dir(is_hidden);
+	if (hidden != NULL)
+		return rds_fail(err, RDS_ENOENT,
+		                "%s is not for this user to look at: run this with sudo, or name "
+		                "another directory with --data-dir DIR or RDSRV_DATA_DIR",
+		                hidden);
+	return rds_fail(
+	        err, RDS_ENOENT,
+	        "no server here, nor in %s, %s or %s: name its directory with --data-dir DIR "
+	        "or RDSRV_DATA_DIR",
+	        system_dirs[0], system_dirs[1], system_dirs[2]);
 }
 
 static int choose(const struct rds_settings *settings, enum rds_instance_use use, const char **dir,
@@ -69,11 +91,7 @@ static int choose(const struct rds_settings *settings, enum rds_instance_use use
 		*why = "the only system directory that holds a server";
 	if (rc != -RDS_ENOENT || use == RDS_INSTANCE_SERVE)
 		return rc == -RDS_ENOENT ? 0 : rc;
-	return rds_fail(
-	        err, RDS_ENOENT,
-	        "no server here, nor in %s, %s or %s: name its directory with --data-dir DIR "
-	        "or RDSRV_DATA_DIR",
-	        system_dirs[0], system_dirs[1], system_dirs[2]);
+	return fail_none(err);
 }
 
 const char *rds_instance_system_dir(bool (*fits)(const char *dir))

@@ -67,6 +67,18 @@ cJSON *rds_json_answer(const char *error)
 	return json;
 }
 
+cJSON *rds_json_wrong_use(const char *error)
+{
+	cJSON *json = rds_json_answer(error);
+	rds_json_switch(json, "usage", true);
+	return json;
+}
+
+cJSON *rds_json_refusal(int rc, const struct rds_error *err)
+{
+	return rc == -RDS_EINVAL ? rds_json_wrong_use(err->text) : rds_json_answer(err->text);
+}
+
 char *rds_json_print(const cJSON *json)
 {
 	return checked(cJSON_PrintUnformatted(json));

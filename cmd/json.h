@@ -3,6 +3,7 @@
 #ifndef RDS_CMD_JSON_H
 #define RDS_CMD_JSON_H
 
+#include "core/error.h"
 #include "core/view.h"
 
 #include <cJSON.h>
@@ -20,6 +21,10 @@ void rds_json_text_item(cJSON *array, const char *text);
 
 // {"ok":true} or {"ok":false,"error":...}, to be added to.
 cJSON *rds_json_answer(const char *error);
+// The same of an error; with "usage":true where it was asked for wrongly (RDS_EINVAL).
+cJSON *rds_json_refusal(int rc, const struct rds_error *err);
+// {"ok":false,"error":...,"usage":true}
+cJSON *rds_json_wrong_use(const char *error);
 
 // As compact text; fresh memory.
 char *rds_json_print(const cJSON *json);

@@ -15,21 +15,6 @@ int keygen_fail(const struct keygen *keygen, const struct rds_error *err)
 	return RDS_EXIT_PROBLEM;
 }
 
-int keygen_flush(const struct keygen *keygen)
-{
-	struct rds_error err;
-	if (fflush(stdout) == 0)
-		return RDS_EXIT_OK;
-	(void)rds_fail(&err, RDS_ESYS, "can't write to standard output");
-	return keygen_fail(keygen, &err);
-}
-
-int keygen_say(const struct keygen *keygen, const char *line)
-{
-	(void)puts(line);
-	return keygen_flush(keygen);
-}
-
 int keygen_load(const struct keygen *keygen, struct rds_keys *keys)
 {
 	struct rds_error err = {""};
@@ -52,7 +37,8 @@ static int announce(const struct keygen *keygen, const char *text)
 	              "%s: made %s/" RDS_SECRET_FILE " (0600) and " RDS_PUBLIC_FILE
 	              " (0644), fingerprint %s\n",
 	              keygen->cli->name, rds_datadir_path(keygen->dir), fingerprint);
-	return keygen_say(keygen, text);
+	(void)puts(text);
+	return RDS_EXIT_OK;
 }
 
 static int refuse(const struct keygen *keygen)
@@ -92,7 +78,7 @@ int rds_keygen_renew(const struct rds_cli *cli, const struct rds_settings *setti
 {
 	struct rds_datadir *dir = NULL;
 	int code = RDS_EXIT_PROBLEM;
-	if (!rds_act_find(cli, settings, &dir, &code))
+	if (!rds_act_find(cli, settings, RDS_INSTANCE_SERVE, &dir, &code))
 		return code;
 	struct keygen keygen = {.cli = cli, .dir = dir};
 	code = rds_datadir_has(dir, RDS_SECRET_FILE) ? keygen_rotate(&keygen, NULL)
@@ -215,7 +201,7 @@ int cmd_keygen(int argc, char **argv)
 		const char *const *values = act.result.values;
 		if (!check_options(values))
 			code = RDS_EXIT_USAGE;
-		else if (rds_act_find(&cli, act.settings, &act.dir, &code)) {
+		else if (rds_act_find(&cli, act.settings, RDS_INSTANCE_ACT, &act.dir, &code)) {
 			struct keygen keygen = {.cli = &cli,
 			                        .dir = act.dir,
 			                        .grace = values[GRACE],

@@ -31,14 +31,8 @@ int keygen_list(const struct keygen *keygen);
 int keygen_verify(const struct keygen *keygen);
 int keygen_show(const struct keygen *keygen, bool fingerprint);
 
-// Ends the output on stdout; returns the exit code.
-int keygen_flush(const struct keygen *keygen);
-
-// The line alone on stdout, for scripts to take; returns the exit code.
-int keygen_say(const struct keygen *keygen, const char *line);
-
-// In the form that was asked for; returns the exit code.
-int keygen_print(const struct keygen *keygen, const struct cJSON *json);
+// In the form that was asked for.
+void keygen_print(const struct keygen *keygen, const struct cJSON *json);
 
 // "NAME: text" on stderr; returns the exit code for a problem.
 int keygen_fail(const struct keygen *keygen, const struct rds_error *err);

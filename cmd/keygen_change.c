@@ -148,7 +148,8 @@ int keygen_rotate(const struct keygen *keygen, const struct rds_keypair *pair)
 		return keygen_fail(keygen, &err);
 	keygen_tell_running(keygen);
 	advise(keygen, &rotated, until, change.change.now);
-	return keygen_say(keygen, rotated.new_text);
+	(void)puts(rotated.new_text);
+	return RDS_EXIT_OK;
 }
 
 // The text of a secret key file, from wherever it is.
@@ -189,7 +190,8 @@ static int use_imported(const struct keygen *keygen, const struct rds_keypair *p
 	              " (0644)\n",
 	              keygen->cli->name, path);
 	keygen_tell_running(keygen);
-	return keygen_say(keygen, rds_keypair_public_text(pair));
+	(void)puts(rds_keypair_public_text(pair));
+	return RDS_EXIT_OK;
 }
 
 int keygen_import(const struct keygen *keygen, const char *file, bool may_rotate)
@@ -224,7 +226,8 @@ int keygen_next(const struct keygen *keygen)
 	              "--rotate` puts it into use\n"
 	              "%s: a relay on another host takes both: rdsrv relay -k CURRENT,%s\n",
 	              keygen->cli->name, keygen->cli->name, text);
-	return keygen_say(keygen, text);
+	(void)puts(text);
+	return RDS_EXIT_OK;
 }
 
 int keygen_retire(const struct keygen *keygen, const char *name)

@@ -21,7 +21,7 @@ int keygen_show(const struct keygen *keygen, bool fingerprint)
 		return code;
 	const char *text = rds_keypair_public_text(keys.files.pair);
 	rds_fingerprint(rds_view_text(text), print);
-	code = keygen_say(keygen, fingerprint ? print : text);
+	(void)puts(fingerprint ? print : text);
 	rds_keys_clear(&keys);
 	return code;
 }
@@ -84,7 +84,7 @@ static void ask_running(const struct keygen *keygen, cJSON *json)
 	cJSON_Delete(answer);
 }
 
-int keygen_print(const struct keygen *keygen, const cJSON *json)
+void keygen_print(const struct keygen *keygen, const cJSON *json)
 {
 	char *text = keygen->as_json ? cJSON_Print(json) : NULL;
 	if (text != NULL)
@@ -92,7 +92,6 @@ int keygen_print(const struct keygen *keygen, const cJSON *json)
 	else
 		rds_json_show(json);
 	free(text);
-	return keygen_flush(keygen);
 }
 
 static int list(const struct keygen *keygen, const struct rds_keys *keys)
@@ -109,7 +108,7 @@ static int list(const struct keygen *keygen, const struct rds_keys *keys)
 	int code = RDS_EXIT_OK;
 	if (rc == 0) {
 		add_keys(&listing, keys);
-		code = keygen_print(keygen, json);
+		keygen_print(keygen, json);
 	} else {
 		code = keygen_fail(keygen, &err);
 	}

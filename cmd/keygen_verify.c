@@ -33,7 +33,7 @@ static void verify_file(struct verification *v, const char *name, mode_t mode)
 	char fix[4300];
 	if (!rds_datadir_stat(dir, name, &st))
 		return;
-	mode_t extra = st.st_mode & 0777 & ~mode;
+	mode_t extra = st.st_mode & 0077 & ~mode; // what the owner may is the owner's affair
 	bool owned = st.st_uid == rds_datadir_owner(dir);
 	(void)snprintf(detail, sizeof detail, "mode %04o, owner %u", (unsigned)(st.st_mode & 0777),
 	               (unsigned)st.st_uid);
@@ -114,7 +114,7 @@ int keygen_verify(const struct keygen *keygen)
 	verify_file(&v, RDS_KEYRING_FILE, 0600);
 	rds_backups_each(keygen->dir, verify_backup, &v);
 	(void)cJSON_ReplaceItemInObjectCaseSensitive(json, "ok", cJSON_CreateBool(v.all_ok));
-	int code = keygen_print(keygen, json);
+	keygen_print(keygen, json);
 	cJSON_Delete(json);
-	return code == RDS_EXIT_OK && !v.all_ok ? RDS_EXIT_PROBLEM : code;
+	return v.all_ok ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }

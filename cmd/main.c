@@ -50,11 +50,8 @@ static void open_standard_descriptors(void)
 		(void)close(fd);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-	open_standard_descriptors();
-	if (argc < 1)
-		return RDS_EXIT_USAGE;
 	for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
 		if (strcmp(base_name(argv[0]), aliases[i].name) == 0)
 			return aliases[i].run(argc, argv);
@@ -63,7 +60,8 @@ int main(int argc, char **argv)
 		return RDS_EXIT_USAGE;
 	}
 	if (is_word(argv[1], "--version", "-V")) {
-		return rds_print_version();
+		rds_print_version();
+		return RDS_EXIT_OK;
 	}
 	if (is_word(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0) {
 		print_usage(stdout);
@@ -75,4 +73,17 @@ int main(int argc, char **argv)
 	(void)fprintf(stderr, "rdsrv: there is no command \"%s\"; `rdsrv --help` lists them\n",
 	              argv[1]);
 	return RDS_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	open_standard_descriptors();
+	if (argc < 1)
+		return RDS_EXIT_USAGE;
+	int code = run(argc, argv);
+	// Whoever reads it must not take a part, or nothing, for all of it.
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return code;
+	(void)fprintf(stderr, "%s: can't write to standard output\n", base_name(argv[0]));
+	return code == RDS_EXIT_OK ? RDS_EXIT_PROBLEM : code;
 }

@@ -39,8 +39,9 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void warn_of_idle_settings(const struct rds_settings *settings)
+static void warn_of_idle_settings(const struct role *role)
 {
+	const struct rds_settings *settings = role->settings;
 	for (int i = 0; i < RDS_SET_COUNT; i++) {
 		const struct rds_setting_row *row = rds_setting_row((enum rds_setting)i);
 		if (row->no_effect != NULL && rds_settings_is_set(settings, (enum rds_setting)i))
@@ -50,6 +51,14 @@ static void warn_of_idle_settings(const struct rds_settings *settings)
 			                       rds_settings_where(settings, (enum rds_setting)i)),
 			        rds_field_text("because", row->no_effect));
 	}
+	// Guides write `hbbr -r HOST`. In a file it may be there for the ID server.
+	if (!role->kind->id &&
+	    rds_settings_origin(settings, RDS_SET_RELAY_SERVERS) == RDS_FROM_COMMAND_LINE)
+		rds_log(RDS_LOG_INFO, "a setting has no effect",
+		        rds_field_text("setting", rds_setting_row(RDS_SET_RELAY_SERVERS)->name),
+		        rds_field_text("from", rds_settings_where(settings, RDS_SET_RELAY_SERVERS)),
+		        rds_field_text("because",
+		                       "it is for the ID server: a relay tells clients nothing"));
 }
 
 // A signal that comes before the loop is there waits for it.
@@ -102,7 +111,7 @@ static int check_ports(const struct role *role, struct rds_error *err)
 
 static int start(struct role *role, struct rds_error *err)
 {
-	warn_of_idle_settings(role->settings);
+	warn_of_idle_settings(role);
 	rds_log(RDS_LOG_INFO, "data directory", rds_field_text("path", rds_datadir_path(role->dir)),
 	        rds_field_text("because", role->dir_why));
 	if (rds_settings_text(role->settings, RDS_SET_LOG_FILE)[0] != '\0')
@@ -225,10 +234,8 @@ static int test_config(struct role *role, struct rds_error *err)
 	free(dir);
 	if (rc != 0)
 		return RDS_EXIT_USAGE;
-	if (rds_cli_print_settings(role->settings))
-		return RDS_EXIT_OK;
-	(void)rds_fail(err, RDS_ESYS, "can't write to standard output");
-	return RDS_EXIT_PROBLEM;
+	rds_cli_print_settings(role->settings);
+	return RDS_EXIT_OK;
 }
 
 enum { OPTION_TEST_CONFIG, OPTION_GENERATE };

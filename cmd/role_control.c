@@ -192,7 +192,8 @@ static cJSON *run(const struct role_control *control, const char *command, const
 	} else {
 		json = role_control_relay(control->role, command, words);
 	}
-	return json != NULL ? json : rds_json_answer("there is no such command; see rdsrv-ctl(1)");
+	return json != NULL ? json
+	                    : rds_json_wrong_use("there is no such command; see rdsrv-ctl(1)");
 }
 
 // What rdsrv itself asks for: "check-...".
@@ -234,8 +235,10 @@ struct cJSON *role_command_run(const struct role_command *commands, size_t n, st
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(commands[i].name, command) != 0)
 			continue;
-		if (commands[i].needs_word && words[0] == '\0')
-			return rds_json_answer("this command needs an argument");
+		if (commands[i].takes == ROLE_NEEDS_WORD && words[0] == '\0')
+			return rds_json_wrong_use("this command needs an argument");
+		if (commands[i].takes == ROLE_NO_WORD && words[0] != '\0')
+			return rds_json_wrong_use("this command takes no argument");
 		return commands[i].run(role, words);
 	}
 	return NULL;

@@ -80,6 +80,8 @@ static void list_peer(void *ctx, const struct rds_peer_info *info)
 
 static cJSON *peers(struct role *role, const char *words)
 {
+	if (words[0] != '\0' && strcmp(words, "--online") != 0)
+		return rds_json_wrong_use("peers takes --online, or nothing; `peer ID` shows one");
 	cJSON *json = rds_json_answer(NULL);
 	struct listing listing = {.role = role,
 	                          .array = rds_json_array(json, "peers"),
@@ -167,8 +169,10 @@ static cJSON *blocked(struct role *role, const char *words)
 static cJSON *always_use_relay(struct role *role, const char *words)
 {
 	struct rds_error err;
-	if (words[0] != '\0' && role_set(role, RDS_SET_ALWAYS_USE_RELAY, words, "ctl", &err) != 0)
-		return rds_json_answer(err.text);
+	int rc =
+	        words[0] == '\0' ? 0 : role_set(role, RDS_SET_ALWAYS_USE_RELAY, words, "ctl", &err);
+	if (rc != 0)
+		return rds_json_refusal(rc, &err);
 	cJSON *json = rds_json_answer(NULL);
 	rds_json_switch(json, "always_use_relay", role->always_use_relay.on);
 	cJSON *nets = rds_json_array(json, "networks");
@@ -200,8 +204,9 @@ static void add_health(const struct role *role, cJSON *json, const struct rds_re
 static cJSON *relays(struct role *role, const char *words)
 {
 	struct rds_error err;
-	if (words[0] != '\0' && role_set(role, RDS_SET_RELAY_SERVERS, words, "ctl", &err) != 0)
-		return rds_json_answer(err.text);
+	int rc = words[0] == '\0' ? 0 : role_set(role, RDS_SET_RELAY_SERVERS, words, "ctl", &err);
+	if (rc != 0)
+		return rds_json_refusal(rc, &err);
 	const struct rds_rotation *rotation = rds_rendezvous_relays(rds_id_service_rules(role->id));
 	cJSON *json = rds_json_answer(NULL);
 	cJSON *array = rds_json_array(json, "relays");
@@ -212,6 +217,8 @@ static cJSON *relays(struct role *role, const char *words)
 		rds_json_number(item, "names_by_network", relay->n_by_net);
 		add_health(role, item, &rotation->health[i]);
 	}
+	if (role->relays.n_unreachable > 0)
+		rds_json_text(json, "left_out", "0.0.0.0, or [::]: no client can reach it");
 	return json;
 }
 
@@ -308,8 +315,9 @@ static int back_up_into(const struct role *role, const struct rds_datadir *to,
 	return rc;
 }
 
-// The settings in the form of a configuration file, secrets left out.
-static int write_settings(const struct role *role, const struct rds_datadir *to,
+// The settings in the form of a configuration file. A secret key is left out, and *has_secret says
+// so: read back, what is shown in its place would be taken for a key.
+static int write_settings(const struct role *role, const struct rds_datadir *to, bool *has_secret,
                           struct rds_error *err)
 {
 	char *text = rds_strdup("# the settings that were in force\n");
@@ -319,8 +327,10 @@ static int write_settings(const struct role *role, const struct rds_datadir *to,
 		if (!rds_settings_is_set(role->settings, setting))
 			continue;
 		(void)rds_settings_shown(role->settings, setting, value, sizeof value);
-		char *longer =
-		        rds_asprintf("%s%s = %s\n", text, rds_setting_row(setting)->name, value);
+		bool secret = strcmp(value, rds_settings_text(role->settings, setting)) != 0;
+		*has_secret = *has_secret || secret;
+		char *longer = rds_asprintf("%s%s%s = %s\n", text, secret ? "# not in here: " : "",
+		                            rds_setting_row(setting)->name, value);
 		free(text);
 		text = longer;
 	}
@@ -329,45 +339,67 @@ static int write_settings(const struct role *role, const struct rds_datadir *to,
 	return rc;
 }
 
+// It is the server who makes it: as a service, with little that it may write.
+static cJSON *no_directory(const struct role *role, const char *path, int error)
+{
+	struct rds_error err;
+	if (error == EEXIST)
+		(void)rds_fail(&err, RDS_ESYS,
+		               "%s: it is there already, and the backup wants a new directory",
+		               path);
+	else if (error == EACCES || error == EROFS || error == EPERM)
+		(void)rds_fail(&err, RDS_ESYS,
+		               "%s: %s: the server itself writes the backup, and can in its data "
+		               "directory: back up to %s/backup, and move it from there",
+		               path, strerror(error), rds_datadir_path(role->dir));
+	else
+		(void)rds_fail(&err, RDS_ESYS, "%s: %s", path, strerror(error));
+	return rds_json_answer(err.text);
+}
+
 // A new directory (0700) that holds all that a server is made of.
 static cJSON *backup(struct role *role, const char *words)
 {
 	struct rds_error err = {"it holds such a file already"};
 	struct rds_datadir *to = NULL;
+	bool has_secret = false;
 	if (words[0] != '/')
-		return rds_json_answer("backup takes the absolute path of a new directory");
+		return rds_json_wrong_use("backup takes the absolute path of a new directory");
 	if (mkdir(words, 0700) != 0)
-		return rds_json_answer(errno == EEXIST ? "that directory is there already"
-		                                       : strerror(errno));
+		return no_directory(role, words, errno);
 	int rc = rds_datadir_open(words, &to, &err);
 	if (rc == 0)
 		rc = back_up_into(role, to, &err);
 	if (rc == 0)
-		rc = write_settings(role, to, &err);
+		rc = write_settings(role, to, &has_secret, &err);
 	rds_datadir_close(to);
 	if (rc != 0)
 		return rds_json_answer(err.text);
 	rds_log(RDS_LOG_INFO, "backup written", rds_field_text("directory", words));
 	cJSON *json = rds_json_answer(NULL);
 	rds_json_text(json, "directory", words);
+	if (has_secret)
+		rds_json_text(json, "warning",
+		              "the secret key that was given as a setting is not in it: keep it "
+		              "yourself");
 	return json;
 }
 
 static const struct role_command commands[] = {
-        {"peers", peers, false},
-        {"peer", peer, true},
-        {"approve", approve, true},
-        {"ban", ban, true},
-        {"unban", approve, true},
-        {"forget", forget, true},
-        {"blocked", blocked, false},
-        {"always-use-relay", always_use_relay, false},
-        {"relays", relays, false},
-        {"recent", recent, false},
-        {"backup", backup, true},
-        {"reload", reload, false},
-        {"check-reserve", role_check_reserve, true},
-        {"check-release", role_check_release, true},
+        {"peers", peers, ROLE_MAY_WORD},
+        {"peer", peer, ROLE_NEEDS_WORD},
+        {"approve", approve, ROLE_NEEDS_WORD},
+        {"ban", ban, ROLE_NEEDS_WORD},
+        {"unban", approve, ROLE_NEEDS_WORD},
+        {"forget", forget, ROLE_NEEDS_WORD},
+        {"blocked", blocked, ROLE_NO_WORD},
+        {"always-use-relay", always_use_relay, ROLE_MAY_WORD},
+        {"relays", relays, ROLE_MAY_WORD},
+        {"recent", recent, ROLE_MAY_WORD},
+        {"backup", backup, ROLE_NEEDS_WORD},
+        {"reload", reload, ROLE_NO_WORD},
+        {"check-reserve", role_check_reserve, ROLE_NEEDS_WORD},
+        {"check-release", role_check_release, ROLE_NEEDS_WORD},
 };
 
 const char *role_control_id_word(size_t i)

@@ -137,8 +137,9 @@ static int set_limit(struct role *role, const char *words, struct rds_error *err
 static cJSON *limits(struct role *role, const char *words)
 {
 	struct rds_error err;
-	if (words[0] != '\0' && set_limit(role, words, &err) != 0)
-		return rds_json_answer(err.text);
+	int rc = words[0] == '\0' ? 0 : set_limit(role, words, &err);
+	if (rc != 0)
+		return rds_json_refusal(rc, &err);
 	cJSON *json = rds_json_answer(NULL);
 	for (size_t i = 0; i < N_LIMITS; i++)
 		rds_json_text(json, rds_setting_row(limit_settings[i])->name,
@@ -148,6 +149,9 @@ static cJSON *limits(struct role *role, const char *words)
 
 static cJSON *list_changed(const char *what, const char *net, int rc, const struct rds_error *err)
 {
+	struct rds_cidr one;
+	if (rds_cidr_parse(net, &one) != 0)
+		return rds_json_wrong_use(err->text);
 	if (rc != 0)
 		return rds_json_answer(err->text);
 	rds_log(RDS_LOG_INFO, what, rds_field_text("net", net));
@@ -181,7 +185,7 @@ static cJSON *drain(struct role *role, const char *words)
 	int64_t set = rds_settings_number(role->settings, RDS_SET_DRAIN_TIMEOUT);
 	int64_t seconds = set > 0 ? set : -1;
 	if (words[0] != '\0' && rds_value_number(words, 0, INT32_MAX, &seconds) != 0)
-		return rds_json_answer("drain takes a number of seconds");
+		return rds_json_wrong_use("drain takes a number of seconds");
 	if (!role_drain(role, seconds))
 		return rds_json_answer("it drains already");
 	return rds_json_answer(NULL);
@@ -195,17 +199,17 @@ static cJSON *reload(struct role *role, const char *words)
 }
 
 static const struct role_command commands[] = {
-        {"sessions", sessions, false},
-        {"session", session, true},
-        {"kick", kick, true},
-        {"usage", usage, false},
-        {"limits", limits, false},
-        {"block", block, true},
-        {"unblock", unblock, true},
-        {"slow", slow, true},
-        {"drain", drain, false},
-        {"reload", reload, false},
-        {"check-issue", role_check_issue, true},
+        {"sessions", sessions, ROLE_NO_WORD},
+        {"session", session, ROLE_NEEDS_WORD},
+        {"kick", kick, ROLE_NEEDS_WORD},
+        {"usage", usage, ROLE_NO_WORD},
+        {"limits", limits, ROLE_MAY_WORD},
+        {"block", block, ROLE_NEEDS_WORD},
+        {"unblock", unblock, ROLE_NEEDS_WORD},
+        {"slow", slow, ROLE_NEEDS_WORD},
+        {"drain", drain, ROLE_MAY_WORD},
+        {"reload", reload, ROLE_NO_WORD},
+        {"check-issue", role_check_issue, ROLE_NEEDS_WORD},
 };
 
 const char *role_control_relay_word(size_t i)

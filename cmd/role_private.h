@@ -24,7 +24,7 @@
 
 #include <stdio.h>
 
-#define ROLE_STATUS_TEXT  256
+#define ROLE_STATUS_TEXT 256
 
 // A control socket and which role it speaks for.
 struct role_control {
@@ -223,7 +223,7 @@ int role_reload(struct role *role, struct rds_error *err);
 struct role_command {
 	const char *name;
 	struct cJSON *(*run)(struct role *role, const char *words);
-	bool needs_word;
+	enum { ROLE_NO_WORD, ROLE_MAY_WORD, ROLE_NEEDS_WORD } takes;
 };
 // NULL: none of them has that name.
 struct cJSON *role_command_run(const struct role_command *commands, size_t n, struct role *role,

@@ -5,22 +5,9 @@
 
 #include <stdio.h>
 
-static int usage(void)
-{
-	(void)fputs(
-	        "usage: rustdesk-utils genkeypair | validatekeypair PUBLIC SECRET | doctor HOST\n"
-	        "rdsrv has more: rdsrv keygen --help, rdsrv check --help\n",
-	        stderr);
-	return RDS_EXIT_USAGE;
-}
-
-static int end_output(void)
-{
-	if (fflush(stdout) == 0)
-		return RDS_EXIT_OK;
-	(void)fputs("rustdesk-utils: can't write to standard output\n", stderr);
-	return RDS_EXIT_PROBLEM;
-}
+static const char usage[] =
+        "usage: rustdesk-utils genkeypair | validatekeypair PUBLIC SECRET | doctor HOST\n"
+        "rdsrv has more: rdsrv keygen --help, rdsrv check --help\n";
 
 static int gen_key_pair(void)
 {
@@ -35,7 +22,7 @@ static int gen_key_pair(void)
 	(void)printf("Public Key:  %s\nSecret Key:  %s\n", rds_keypair_public_text(pair), secret);
 	rds_wipe(secret, sizeof secret);
 	rds_keypair_free(pair);
-	return end_output();
+	return RDS_EXIT_OK;
 }
 
 // What is wrong with the two texts; NULL: nothing.
@@ -62,7 +49,7 @@ static int validate_key_pair(const char *public, const char *secret)
 		return RDS_EXIT_PROBLEM;
 	}
 	(void)puts("Key pair is VALID");
-	return end_output();
+	return RDS_EXIT_OK;
 }
 
 static int doctor(char *host)
@@ -81,5 +68,10 @@ int cmd_utils(int argc, char **argv)
 		return validate_key_pair(argv[2], argv[3]);
 	if (argc == 3 && strcmp(argv[1], "doctor") == 0)
 		return doctor(argv[2]);
-	return usage();
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		(void)fputs(usage, stdout);
+		return RDS_EXIT_OK;
+	}
+	(void)fputs(usage, stderr);
+	return RDS_EXIT_USAGE;
 }

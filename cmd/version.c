@@ -24,7 +24,7 @@ static void print_library(const char *name, const char *version)
 	(void)printf("  %-10s %s\n", name, version);
 }
 
-int rds_print_version(void)
+void rds_print_version(void)
 {
 	// Without a commit it was built from a tree that is no clone.
 	(void)printf("rdsrv %s%s%s%s\n", RDSRV_VERSION, RDSRV_COMMIT[0] == '\0' ? "" : " (commit ",
@@ -37,5 +37,4 @@ int rds_print_version(void)
 	print_library("nanopb", rds_nanopb_version());
 	print_library("wslay", rds_wslay_version());
 	print_library("qrencode", rds_qrencode_version());
-	return fflush(stdout) == 0 ? RDS_EXIT_OK : RDS_EXIT_PROBLEM;
 }

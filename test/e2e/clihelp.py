@@ -315,9 +315,9 @@ needs_system = pytest.mark.skipif(not _can_unshare(), reason="mount namespaces c
 # --- what it says ---------------------------------------------------------------------------------------------------
 
 
-def ctl(directory: Path, role: str, what: str = "status") -> dict[str, Any]:
+def ctl(directory: Path, role: str, what: str = "status", *words: str) -> dict[str, Any]:
     """What the running role of this directory answers."""
-    done = rdsrv("ctl", "--json", "--data-dir", directory, role, what, cwd=directory.parent)
+    done = rdsrv("ctl", "--json", "--data-dir", directory, role, what, *words, cwd=directory.parent)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert isinstance(answer, dict)

@@ -113,7 +113,7 @@ def test_ctl_refuses_what_is_neither(lab: Lab, wrong: str) -> None:
     """Anything else is refused in one line that says what is accepted, and nothing changes."""
     server = lab.server("id", "--always-use-relay", NETWORK)
     done = rdsrv("ctl", "-d", server.directory, "id", "always-use-relay", wrong, cwd=server.directory)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "always-use-relay takes Y or N, or networks" in done.stderr.splitlines()[-1]
     assert ctl(server, "always-use-relay")["networks"] == [NETWORK]
 

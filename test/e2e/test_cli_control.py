@@ -17,6 +17,7 @@ import pytest
 
 from clihelp import (
     DATABASE,
+    NOBODY,
     OTHER,
     PAIR,
     PUBLIC,
@@ -43,6 +44,73 @@ from rdserver import Server
 ROLES = ("id", "relay")
 RUNNING = {"id": ("id",), "relay": ("relay",), "serve": ROLES}
 CLASHES = [(a, b) for a in RUNNING for b in RUNNING if set(RUNNING[a]) & set(RUNNING[b])]
+
+
+WRONG_USE = [
+    "id bogus",
+    "id status now",
+    "id peer",
+    "id peers somebody",
+    "id blocked x",
+    "id relays http://x",
+    "id backup relative",
+    "id status --online",
+    "relay peers",
+    "relay sessions --online",
+    "relay limits bogus 1",
+    "relay limits total-bandwidth",
+    "relay limits total-bandwidth abc",
+    "relay drain abc",
+    "relay block bogus",
+]
+
+
+def test_wrong_words(lab: Lab) -> None:
+    """Wrong use is wrong use, whoever finds it: one line, exit 2."""
+    server = lab.server("serve")
+    for words in WRONG_USE:
+        done = rdsrv("ctl", "--data-dir", server.directory, *words.split(), cwd=Path("/"))
+        assert (done.returncode, done.stdout) == (2, ""), (words, done)
+        assert complaint(done)
+
+
+def test_backup_without_the_secret_says_so(lab: Lab) -> None:
+    """A secret key that was given as a setting isn't in the backup, and nothing stands there in its place."""
+    place_pair(lab.directory("elsewhere"))
+    secret = (lab.directory("elsewhere") / "id_ed25519").read_text()
+    server = lab.server("id", "--key", secret)
+    to = lab.tmp_path / "backup"
+    done = rdsrv("ctl", "--json", "--data-dir", server.directory, "id", "backup", str(to), cwd=Path("/"))
+    assert "secret" in json.loads(done.stdout)["warning"]
+    assert secret not in (to / "rdsrv.conf").read_text() and "\nkey" not in (to / "rdsrv.conf").read_text()
+    again = rdsrv("ctl", "--data-dir", server.directory, "id", "backup", str(to), cwd=Path("/"))
+    assert again.returncode == 1 and str(to) in complaint(again)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user needs root")
+def test_backup_where_the_server_may_not_write(lab: Lab, foreign: Path) -> None:
+    """root asks for it, but the service writes it: who named another place is told of one that will do."""
+    foreign.chmod(0o755)
+    data = foreign / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, NOBODY, NOBODY)
+    lab.server("id", directory=data, prefix=["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"])
+    told = f"{data}/backup"
+    done = rdsrv("ctl", "--data-dir", data, "id", "backup", foreign / "backup", cwd=Path("/"))
+    assert_refused(done, 1, str(foreign / "backup"), "Permission denied", told)
+    assert rdsrv("ctl", "--data-dir", data, "id", "backup", told, cwd=Path("/")).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_backup_that_is_nowhere(lab: Lab) -> None:
+    """A service has a /tmp of its own: what it writes there isn't where root asked for it, and is gone with it."""
+    own, data = lab.directory("tmp"), lab.directory()
+    prefix = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs own "$1" && shift && exec "$@"', "sh", str(own)]
+    lab.server("id", directory=data, prefix=prefix)
+    done = rdsrv("ctl", "--data-dir", data, "id", "backup", own / "backup", cwd=Path("/"))
+    assert done.returncode == 1 and str(own / "backup") in complaint(done) and f"{data}/backup" in complaint(done)
+    done = rdsrv("ctl", "--data-dir", data, "id", "backup", data / "backup", cwd=Path("/"))
+    assert done.returncode == 0 and SECRET in names_in(data / "backup")
 
 
 # --- locks ------------------------------------------------------------------------------------------------------------
@@ -157,6 +225,20 @@ def test_shorter_questions(lab: Lab) -> None:
     for words in ((), ("id",)):
         done = rdsrv("ctl", "-d", server.directory, *words, cwd=lab.tmp_path)
         assert done.returncode == 0 and json.loads(done.stdout)["pid"] == server.pid or done.returncode == 2
+
+
+def test_relays_that_no_client_can_reach(lab: Lab) -> None:
+    """They aren't handed out, and the answer says so for as long as they stand in the list."""
+    server = lab.server("id")
+
+    def relays(*words: str) -> tuple[list[str], bool]:
+        answer = ctl(server.directory, "id", "relays", *words)
+        return [one["name"] for one in answer["relays"]], "no client can reach" in answer.get("left_out", "")
+
+    for _ in range(2):
+        assert relays("0.0.0.0,relay.example") == (["relay.example"], True)
+        assert relays() == (["relay.example"], True)
+        assert relays("relay.example") == (["relay.example"], False)
 
 
 @pytest.mark.parametrize("role", ROLES)

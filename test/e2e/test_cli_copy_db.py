@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import stat
 from contextlib import closing
@@ -82,7 +83,7 @@ def test_nothing_is_overwritten(old: Path, new: Path) -> None:
     assert (new / database.NAME).read_text() == "mine"
 
 
-@pytest.mark.parametrize("what", ["missing", "no database", "damaged", "no peers"])
+@pytest.mark.parametrize("what", ["missing", "no database", "damaged", "no peers", "a FIFO", "a FIFO as log"])
 def test_what_can_not_be_copied(old: Path, new: Path, what: str) -> None:
     path = old / database.NAME
     if what == "missing":
@@ -92,11 +93,16 @@ def test_what_can_not_be_copied(old: Path, new: Path, what: str) -> None:
     elif what == "damaged":
         whole = path.read_bytes()
         path.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
-    else:
+    elif what == "no peers":
         database.change(old, "alter table peer rename to other")
+    elif what == "a FIFO":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        os.mkfifo(f"{path}-wal")
     done = run_rdsrv("copy-db", str(path), str(new / database.NAME), cwd=new)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"rdsrv copy-db: {path}: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"rdsrv copy-db: {path}") and done.stderr.count("\n") == 1
     assert list(new.iterdir()) == []
 
 

@@ -167,7 +167,7 @@ def test_damaged_key(tmp_path: Path, files: dict[str, str]) -> None:
     assert_refused(export(tmp_path, *NAMED), 1, "id_ed25519")
 
 
-@pytest.mark.parametrize("form", ["xml", "", "JSON ", "qr-code"])
+@pytest.mark.parametrize("form", ["xml", " ", "JSON ", "qr-code"])
 def test_unknown_format(tmp_path: Path, form: str) -> None:
     """Exit 2, and the formats that there are."""
     place_pair(tmp_path)

@@ -12,6 +12,7 @@ import pytest
 from clihelp import (
     CLIENT_CONF,
     DATABASE,
+    NOBODY,
     OTHER,
     PAIR,
     PUBLIC,
@@ -24,6 +25,7 @@ from clihelp import (
     System,
     assert_refused,
     complaint,
+    copied,
     ctl,
     names_in,
     needs_system,
@@ -31,6 +33,7 @@ from clihelp import (
     place_args,
     place_pair,
     rdsrv,
+    run,
     start,
 )
 from conftest import Lab
@@ -217,7 +220,7 @@ def test_one_of_several_can_be_named(tmp_path: Path) -> None:
 
 
 @needs_system
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "hbbs -g"])
 def test_no_instance_stops_a_command(tmp_path: Path, command: str) -> None:
     """No instance at all: exit 1, and the line says how to name one; nothing is made."""
     system, here = System(tmp_path), new_dir(tmp_path, "here")
@@ -225,6 +228,20 @@ def test_no_instance_stops_a_command(tmp_path: Path, command: str) -> None:
         new_dir(system.var_lib, name)
     assert_refused(typed(command, cwd=here, system=system), 1, "--data-dir", "RDSRV_DATA_DIR")
     assert not names_in(here) and not any(names_in(system.var_lib / name) for name in SYSTEM_NAMES)
+
+
+@needs_system
+@pytest.mark.parametrize("words", [words[1:] for words in COMMANDS.values() if words[0] == "rdsrv"], ids=lambda w: w[0])
+@pytest.mark.parametrize("named", [(), ("--data-dir", "/var/lib/rdsrv")], ids=["found", "named"])
+def test_who_forgot_sudo_is_told_so(tmp_path: Path, words: tuple[str, ...], named: tuple[str, ...]) -> None:
+    """A service's directory is closed to other users: that isn't to say that no server is there."""
+    system = System(tmp_path, "rdsrv")
+    system.var_lib.chmod(0o755)
+    (system.var_lib / "rdsrv").chmod(0o700)
+    prefix = [*system.prefix, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    done = run([*prefix, str(copied()), *words, *named], Path("/"), {})
+    assert_refused(done, 1, "/var/lib/rdsrv", "sudo")
+    assert "no server" not in done.stderr
 
 
 @needs_system
@@ -268,6 +285,14 @@ def test_hbbs_g_renews_the_system_server(tmp_path: Path) -> None:
     done = typed("hbbs -g", cwd=here, system=system)
     assert done.returncode == 0 and not names_in(here)
     assert (system.var_lib / "rustdesk-server" / PUBLIC).read_text() == done.stdout.strip() != PAIR[PUBLIC]
+
+
+@needs_system
+def test_hbbs_g_where_there_is_no_server(tmp_path: Path) -> None:
+    """As hbbs itself would: the pair is made in the working directory."""
+    system, here = System(tmp_path), new_dir(tmp_path, "here")
+    done = typed("hbbs -g", cwd=here, system=system)
+    assert done.returncode == 0 and (here / PUBLIC).read_text() == done.stdout.strip()
 
 
 # --- the choice, and odd directories --------------------------------------------------------------------------------

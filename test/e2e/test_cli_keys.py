@@ -360,10 +360,11 @@ def test_retire(here: Path) -> None:
         "current",
     ]
     before = look(here)
-    for name in ("nonsense", OTHER[PUBLIC], keys[3], "", rdwire.fingerprint(keys[3])):
+    for name in ("nonsense", OTHER[PUBLIC], keys[3], rdwire.fingerprint(keys[3])):
         assert_refused(keygen(here, "--retire", name), 1, "--list")
     assert look(here) == before
-    did(here, "--retire", "all")
+    assert "refused from now on: 1" in keygen(here, "--retire", "all").stderr
+    assert "refused from now on: 0" in keygen(here, "--retire", "all").stderr
     assert not [entry for entry in ring(here)["retired"] if "secret" in entry]
 
 
@@ -506,6 +507,12 @@ def test_verify_modes(kept: Path, fault: str) -> None:
     code, found = checks(kept)
     assert code == 1 and [check for check in found if found[check]["status"] == "fail"] == [name]
     subprocess.run(found[name]["fix"].split(" "), check=True)
+    assert checks(kept)[0] == 0
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o700])
+def test_verify_leaves_the_owner_s_own_bits_to_the_owner(kept: Path, mode: int) -> None:
+    (kept / SECRET).chmod(mode)
     assert checks(kept)[0] == 0
 
 
@@ -669,8 +676,9 @@ def test_utils_wrong_use(tmp_path: Path, args: tuple[str, ...]) -> None:
     assert not names_in(tmp_path)
 
 
-def test_utils_output_that_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("args", [("genkeypair",), ("--help",)])
+def test_utils_output_that_is_lost(tmp_path: Path, args: tuple[str, ...]) -> None:
     """A pair that nobody gets to see is no success."""
     to_full_disk = ("sh", "-c", 'exec "$0" "$@" >/dev/full')
-    done = rdsrv("genkeypair", cwd=tmp_path, program="rustdesk-utils", prefix=to_full_disk)
+    done = rdsrv(*args, cwd=tmp_path, program="rustdesk-utils", prefix=to_full_disk)
     assert done.returncode == 1 and done.stderr

@@ -14,12 +14,10 @@ from clihelp import (
     ROLE_OF,
     WAIT_S,
     Done,
-    Place,
     as_name,
     assert_refused,
     can_connect,
     complaint,
-    free_place,
     names_in,
     needs_system,
     new_dir,
@@ -32,13 +30,10 @@ from clihelp import (
 )
 from conftest import Lab
 from polling import wait_until
-from rdclient import Target
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMANDS = ("keygen", "export-conf", "ctl")
 # An own setting and one of hbbs's, by their names in the environment.
 LAYERED = {"limit-ids-day": "RDSRV_LIMIT_IDS_DAY", "serial": "SERIAL"}
-PORTS = ("port", "nat-port", "relay-port", "websocket-port", "relay-websocket-port")
 
 
 class Layers:
@@ -264,9 +259,11 @@ def test_unknown_name_in_config(layers: Layers, role: str, name: str) -> None:
 
 @needs_system
 def test_unknown_name_in_the_system_file(layers: Layers) -> None:
-    """So in /etc/rdsrv/rdsrv.conf."""
+    """So in /etc/rdsrv/rdsrv.conf; where the names stand can be looked up while that line is there."""
     origin = layers.system("no-such-setting", "1")
-    assert_refused(layers.run("id", "--test-config"), 2, origin, "no-such-setting")
+    done = layers.run("id", "--test-config")
+    assert_refused(done, 2, origin, "no-such-setting", "rdsrv.conf(5)")
+    assert "--test-config" not in done.stderr
 
 
 def test_unknown_names_of_others(layers: Layers) -> None:
@@ -389,137 +386,6 @@ def test_good_value(layers: Layers, place: str, name: str, value: str) -> None:
     found = layers.settings()[name]
     assert found.origin != "default" or not value
     assert found.value.replace(" ", "").lower() == value.replace(" ", "").lower()
-
-
-# --- ports ------------------------------------------------------------------------------------------------------------
-
-
-def ports(role: str, *args: str, cwd: Path, env: dict[str, str] = {}) -> list[str]:
-    """The five ports in the order of PORTS."""
-    found = settings(role, *args, cwd=cwd, env=env)
-    return [found[name].value for name in PORTS]
-
-
-@pytest.mark.parametrize("role", ["serve", "id", "hbbs"])
-@pytest.mark.parametrize(
-    "args, want",
-    [
-        ("", "21116 21115 21117 21118 21119"),
-        ("-p 30000", "30000 29999 30001 30002 30003"),
-        ("--relay-port 40000", "21116 21115 40000 21118 40002"),
-        ("--nat-port 40000", "21116 40000 21117 21118 21119"),
-        ("-p 30000 --relay-port 40000 --nat-port 40001", "30000 40001 40000 30002 40002"),
-        ("--websocket-port 443", "21116 21115 21117 443 21119"),
-        ("--relay-websocket-port 80 -p 30000", "30000 29999 30001 30002 80"),
-        ("--nat-port off", "21116 off 21117 21118 21119"),
-        ("--websocket-port off --relay-websocket-port off", "21116 21115 21117 off off"),
-    ],
-)
-def test_ports_follow(tmp_path: Path, role: str, args: str, want: str) -> None:
-    """The other ports follow port, and the relay's WebSocket port relay-port, unless set or off."""
-    assert ports(role, *args.split(), cwd=tmp_path) == want.split()
-
-
-@pytest.mark.parametrize("role", ["relay", "hbbr"])
-def test_p_of_a_relay(tmp_path: Path, role: str) -> None:
-    """-p of a relay is its own port, and goes before PORT; the relay's WebSocket port follows."""
-    for env in ({}, {"PORT": "30000"}):
-        found = ports(role, "-p", "40000", cwd=tmp_path, env=env)
-        assert (found[2], found[4]) == ("40000", "40002")
-
-
-@pytest.mark.parametrize("role", ROLE_OF)
-@pytest.mark.parametrize("is_file", [False, True], ids=["environment", ".env"])
-def test_port_means_the_id_servers(tmp_path: Path, role: str, is_file: bool) -> None:
-    """PORT is the ID server's for every role: hbbr takes the next one."""
-    (tmp_path / ".env").write_text("PORT=30000\n" if is_file else "")
-    found = ports(role, cwd=tmp_path, env={} if is_file else {"PORT": "30000"})
-    assert found == ["30000", "29999", "30001", "30002", "30003"]
-
-
-def open_ports(place: Place) -> list[int]:
-    """Which ports from port - 1 to port + 3 somebody listens on, as differences to port."""
-    return [n for n in range(-1, 4) if can_connect(place.host, place.port + n)]
-
-
-@pytest.mark.parametrize("is_file", [False, True], ids=["environment", ".env"])
-def test_hbbs_and_hbbr_by_port(lab: Lab, is_file: bool) -> None:
-    """hbbs and hbbr that are told PORT and BIND by the environment alone are a pair that works."""
-    here, place = lab.directory(), free_place()
-    told = {"PORT": str(place.port), "BIND": place.host}
-    (here / ".env").write_text("".join(f"{name}={value}\n" for name, value in told.items()) if is_file else "")
-    for name in ("hbbs", "hbbr"):
-        start_as(lab, name, here, env={} if is_file else told, bare=True, **place.for_role())
-    assert open_ports(place) == [-1, 0, 1, 2, 3]
-    lab.registered(Target(*place, ""))
-
-
-@pytest.mark.parametrize("name", ["hbbr", "relay"])
-@pytest.mark.parametrize("flag", ["-p{}", "-p {}", "-p={}", "--relay-port {}"])
-def test_relay_listens_on_p(lab: Lab, name: str, flag: str) -> None:
-    """-p M of a relay makes it listen on M and M + 2, and nowhere else."""
-    place = free_place()
-    args = ("--bind", place.host, *flag.format(place.port).split())
-    start_as(lab, name, lab.directory(), *args, bare=True, **place.for_role())
-    assert open_ports(place) == [0, 2]
-
-
-def test_hbbr_port(lab: Lab) -> None:
-    """hbbr has a flag --port of old, which is its own port."""
-    place = free_place()
-    args = ("--bind", place.host, "--port", str(place.port))
-    start_as(lab, "hbbr", lab.directory(), *args, bare=True, **place.for_role())
-    assert open_ports(place) == [0, 2]
-
-
-def test_ports_that_are_off(lab: Lab) -> None:
-    """A port that is off isn't listened on; the others are."""
-    off = [word for name in ("nat-port", "websocket-port", "relay-websocket-port") for word in (f"--{name}", "off")]
-    server = lab.server("serve", *off)
-    assert open_ports(Place(server.host, server.port)) == [0, 1]
-
-
-def test_set_ports_are_listened_on(lab: Lab) -> None:
-    """nat-port and relay-port that are set are where the server listens, instead of those that would follow."""
-    place = free_place()
-    args = ("--nat-port", str(place.port + 2), "--relay-port", str(place.port + 3), "--websocket-port", "off")
-    start_as(lab, "serve", lab.directory(), *args, **place.for_role())
-    assert open_ports(place) == [0, 2, 3]
-
-
-@pytest.mark.parametrize(
-    "args, names",
-    [
-        ("--nat-port 21116", ("port", "nat-port")),
-        ("--relay-port 21116", ("port", "relay-port")),
-        ("--relay-port 21115", ("nat-port", "relay-port")),
-        ("--nat-port 21117", ("nat-port", "relay-port")),
-        ("--websocket-port 21116", ("port", "websocket-port")),
-        ("--websocket-port 21117", ("websocket-port", "relay-port")),
-        ("-p 30000 --nat-port 40000 --relay-port 40000", ("nat-port", "relay-port")),
-    ],
-)
-def test_equal_ports(tmp_path: Path, args: str, names: tuple[str, str]) -> None:
-    """Two equal ports of one server are an error that names both, before anything is opened."""
-    assert_refused(as_name("serve", *args.split(), "--test-config", cwd=tmp_path), 2, *names)
-    assert_refused(as_name("serve", *args.split(), cwd=tmp_path), 2, *names)
-    assert not names_in(tmp_path)
-
-
-def test_two_ports_off_are_not_equal(tmp_path: Path) -> None:
-    """off isn't a port number."""
-    args = ("--nat-port", "off", "--websocket-port", "off", "--relay-websocket-port", "off")
-    assert ports("serve", *args, cwd=tmp_path)[1] == "off"
-
-
-@pytest.mark.parametrize("args", ["--port 65534", "--port 1", "--relay-port 65534", "--relay-port 65535"])
-def test_no_port_follows_out_of_bounds(tmp_path: Path, args: str) -> None:
-    """A port from which another one would follow that there isn't is refused, or that one is off."""
-    done = as_name("serve", *args.split(), "--test-config", cwd=tmp_path)
-    assert done.returncode in (0, 2)
-    if done.returncode == 0:
-        values = ports("serve", *args.split(), cwd=tmp_path)
-        assert all(value == "off" or 0 < int(value) < 65536 for value in values)
 
 
 # --- --test-config ----------------------------------------------------------------------------------------------------
@@ -667,8 +533,10 @@ def test_flags_of_hbbs(lab: Lab) -> None:
 
 @pytest.mark.parametrize("name", ["hbbr", "relay"])
 def test_relay_takes_r(lab: Lab, name: str) -> None:
-    """People write hbbr -r X: it starts."""
-    start_as(lab, name, lab.directory(), "-k", "_", "-r", "r.example:21117")
+    """People write hbbr -r X: it starts, and says that this is for the ID server."""
+    server = start_as(lab, name, lab.directory(), "-k", "_", "-r", "r.example:21117")
+    (said,) = server.logged("a setting has no effect", setting="relay-servers")
+    assert "ID server" in said["because"] and said["from"] == "-r"
 
 
 # --- -r 0.0.0.0 -------------------------------------------------------------------------------------------------------
@@ -694,98 +562,3 @@ def test_unreachable_relay_listens_everywhere(lab: Lab, name: str) -> None:
     server = start_as(lab, name, lab.directory(), "-r", "0.0.0.0", hosts=None)
     assert all(can_connect(host, server.port) for host in ("127.0.0.1", "127.9.8.7"))
     assert warned_of(server, "0.0.0.0")
-
-
-# --- wrong use --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", [*ROLE_OF, *COMMANDS])
-@pytest.mark.parametrize(
-    "args",
-    [
-        "--no-such-flag",
-        "--no-such-flag=1",
-        "-Z",
-        "stray --",
-        "--data-dir",
-        "-d",
-        "--",
-        "--port2 1",
-        "--test-config=yes",
-    ],
-)
-def test_wrong_use(tmp_path: Path, name: str, args: str) -> None:
-    """Unknown flags, missing values and stray arguments: exit 2, one line, nothing made."""
-    words = {"--": "-- stray"}.get(args, args).split()
-    done = as_name(name, *words, *(["more"] if name == "ctl" else []), cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert len(done.stderr.splitlines()) == 1 and not names_in(tmp_path)
-
-
-@pytest.mark.parametrize("name", ROLE_OF)
-@pytest.mark.parametrize("flag", ["-p", "-k", "-b", "-r", "-c", "--log-level", "--log-file"])
-def test_missing_value(tmp_path: Path, name: str, flag: str) -> None:
-    """A flag at the end without its value is named."""
-    assert_refused(as_name(name, flag, cwd=tmp_path), 2, flag.strip("-"))
-
-
-def test_unknown_command(tmp_path: Path) -> None:
-    """A command that there isn't is named; nothing is guessed."""
-    assert_refused(rdsrv("sevre", cwd=tmp_path), 2, "sevre")
-    assert_refused(rdsrv("--port", "20000", cwd=tmp_path), 2, "--port")
-
-
-@pytest.mark.parametrize("args", [("id",), ("status",), ("id", "stop"), ("web", "status"), ("id", "status", "now")])
-def test_wrong_words_for_ctl(tmp_path: Path, args: tuple[str, ...]) -> None:
-    """ctl takes a role and a question."""
-    done = rdsrv("ctl", "--data-dir", tmp_path, *args, cwd=tmp_path)
-    assert done.returncode in (1, 2) and not done.stdout
-    assert len([line for line in done.stderr.splitlines() if "data directory" not in line]) == 1
-
-
-# --- help -------------------------------------------------------------------------------------------------------------
-
-
-HELPS = [("rdsrv",), ("hbbs",), ("hbbr",), *(("rdsrv", name) for name in ("serve", "id", "relay", *COMMANDS))]
-
-
-@pytest.mark.parametrize("words", HELPS, ids=" ".join)
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help(tmp_path: Path, words: tuple[str, ...], flag: str) -> None:
-    """Help goes to stdout, fits a screen and exits 0, wherever --help stands, and makes nothing."""
-    done = rdsrv(*words[1:], flag, cwd=tmp_path, program=words[0])
-    lines = done.stdout.splitlines()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert 3 <= len(lines) <= 30 and max(map(len, lines)) <= 100 and "usage" in lines[0] + "".join(lines[:4])
-    assert not names_in(tmp_path)
-
-
-@pytest.mark.parametrize("name", [*ROLE_OF, *COMMANDS])
-def test_help_goes_first(tmp_path: Path, name: str) -> None:
-    """Who asks for help gets it, whatever else stands there."""
-    done = as_name(name, "--data-dir", tmp_path, "--help", cwd=tmp_path)
-    assert done.returncode == 0 and "usage" in done.stdout and not names_in(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["serve", "id", "hbbs"])
-def test_help_lists_every_letter(tmp_path: Path, name: str) -> None:
-    """The letters that people type are in the help."""
-    text = as_name(name, "--help", cwd=tmp_path).stdout
-    assert not [flag for flag in ("-d", "-c", "-b", "-p", "-k", "-r", "--test-config") if f"{flag}" not in text]
-
-
-def test_alone(tmp_path: Path) -> None:
-    """rdsrv alone shows what to do next."""
-    done = rdsrv(cwd=tmp_path)
-    text = done.stdout + done.stderr
-    assert "serve" in text and "--data-dir" in text and "--help" in text
-    assert len(text.splitlines()) <= 30 and not names_in(tmp_path)
-
-
-@pytest.mark.parametrize("program", ["rdsrv", "hbbs", "hbbr"])
-@pytest.mark.parametrize("flag", ["--version", "-V"])
-def test_version(tmp_path: Path, program: str, flag: str) -> None:
-    """--version prints the version on the first line, under any name; test_version.py has the rest."""
-    done = rdsrv(flag, cwd=tmp_path, program=program)
-    assert done.returncode == 0 and done.stderr == ""
-    assert done.stdout.startswith("rdsrv " + (REPOSITORY / "VERSION").read_text().strip())

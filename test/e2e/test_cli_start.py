@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ import database
 import rdwire
 from clihelp import (
     DATABASE,
+    NOBODY,
     PAIR,
     PUBLIC,
     SECRET,
@@ -179,6 +181,24 @@ def test_key_of_another_user(foreign: Path, role: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's files need root")
+@pytest.mark.parametrize("name", [SECRET, "rdsrv-id.lock"])
+def test_file_that_root_has_put_there(foreign: Path, name: str) -> None:
+    """As a restored backup, or a start by hand, may leave it: what is said mends it."""
+    place_pair(foreign)
+    (foreign / name).touch(mode=0o600)
+    for path in (foreign, *foreign.iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+    foreign.chmod(0o755)
+    os.chown(foreign / name, 0, 0)
+    done = as_nobody("id", "--data-dir", foreign, *place_args(), cwd=foreign)
+    assert_refused(done, 1, f"{foreign}/{name}", f"as root, chown --reference={foreign} {foreign}/{name}")
+    command = re.search(r"as root, (chown [^\"]*)", done.stderr)
+    assert command and subprocess.run(command[1].split()).returncode == 0
+    done = as_nobody("id", "--data-dir", foreign, *place_args(), cwd=foreign, seconds=1)
+    assert " ready " in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's files need root")
 @pytest.mark.parametrize("bits", [0o600, 0o644], ids=oct)
 def test_database_of_another_user(foreign: Path, bits: int) -> None:
     """A database that can't be written is no start: registrations would be lost."""
@@ -197,6 +217,18 @@ def test_root_is_not_needed(foreign: Path) -> None:
     host, port = free_place()
     done = as_nobody("serve", "--data-dir", foreign, "--bind", host, "--port", str(port), cwd=foreign, seconds=1)
     assert "ready" in done.stderr and DATABASE in names_in(foreign)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user needs root")
+def test_a_port_that_needs_a_right(foreign: Path) -> None:
+    """The units have no right to port 80: who sets websocket-port there is told what gives it."""
+    foreign.chmod(0o777)
+    host, port = free_place()
+    args = ("--bind", host, "--port", str(port), "--websocket-port", f"{port + 2},80")
+    done = as_nobody("serve", "--data-dir", foreign, *args, cwd=foreign, seconds=1)
+    if done.returncode == 124:
+        pytest.skip("everybody may open port 80 here")
+    assert_refused(done, 1, "80: Permission denied", "rdsrv.socket", "rdsrv-serve(1)")
 
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -279,6 +311,17 @@ def test_no_database_file(tmp_path: Path, kind: str) -> None:
     else:
         path.symlink_to(tmp_path / "missing" / "file")
     assert_refused(try_to_start("id", data), 1, DATABASE)
+
+
+@pytest.mark.parametrize("side", ["-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("kind", ["directory", "fifo"])
+def test_no_side_file(tmp_path: Path, side: str, kind: str) -> None:
+    """SQLite would wait for ever at a pipe in the place of one of its own files."""
+    data = data_dir(tmp_path)
+    (data / DATABASE).touch()
+    path = data / (DATABASE + side)
+    path.mkdir() if kind == "directory" else os.mkfifo(path)
+    assert_refused(try_to_start("id", data), 1, f"{DATABASE}{side}: no regular file")
 
 
 def test_empty_database(lab: Lab) -> None:
