@@ -4,6 +4,7 @@
 
 #include "cmd/act.h"
 #include "cmd/cmd.h"
+#include "cmd/json.h"
 #include "core/alloc.h"
 #include "core/text.h"
 
@@ -173,23 +174,32 @@ static int wrong_use(const char *fmt, ...)
 	return RDS_EXIT_USAGE;
 }
 
-// Whether all of stdout could be written.
-static int end_output(void)
+// What stands for many is shown in their form.
+static const char *shown_name(const char *name)
 {
-	if (fflush(stdout) == 0)
-		return RDS_EXIT_OK;
-	(void)fputs(NAME ": can't write to standard output\n", stderr);
-	return RDS_EXIT_PROBLEM;
+	return name[strlen(name) - 1] == '.' ? "listen.PORT/PROTO" : name;
+}
+
+static int list_as_json(void)
+{
+	cJSON *array = cJSON_CreateArray();
+	for (size_t i = 0; i < check_n_rows; i++) {
+		cJSON *item = rds_json_item(array);
+		rds_json_text(item, "name", shown_name(check_rows[i].name));
+		rds_json_text(item, "about", check_rows[i].about);
+	}
+	char *text = rds_json_print(array);
+	(void)puts(text);
+	free(text);
+	cJSON_Delete(array);
+	return RDS_EXIT_OK;
 }
 
 static int list_names(void)
 {
-	for (size_t i = 0; i < check_n_rows; i++) {
-		const char *name = check_rows[i].name;
-		bool many = name[strlen(name) - 1] == '.';
-		(void)printf("%-18s %s\n", many ? "listen.PORT/PROTO" : name, check_rows[i].about);
-	}
-	return end_output();
+	for (size_t i = 0; i < check_n_rows; i++)
+		(void)printf("%-18s %s\n", shown_name(check_rows[i].name), check_rows[i].about);
+	return RDS_EXIT_OK;
 }
 
 static int explain(int argc, char **argv, const struct rds_cli_result *result)
@@ -243,6 +253,9 @@ static int find_site(struct check *check, struct rds_act *act)
 	        (values[CONF] != NULL && !rds_settings_is_set(act->settings, RDS_SET_DATA_DIR));
 	if (!elsewhere && values[KEY] != NULL)
 		return wrong_use("--key goes with --host; here the key is the data directory's");
+	if (!elsewhere && check->options.may_register)
+		return wrong_use("--register is for a server elsewhere (--host, --conf): here test "
+		                 "ids are used, of which nothing stays");
 	if (elsewhere) {
 		int rc = check_site_elsewhere(&check->site, values[HOST], values[KEY], values[CONF],
 		                              &err);
@@ -266,10 +279,7 @@ static int finish(struct check *check, const struct rds_cli_result *result, uint
 {
 	struct rds_error err = {""};
 	check_sort(check);
-	if (!check_print(check, took_ms)) {
-		(void)fputs(NAME ": can't write to standard output\n", stderr);
-		return RDS_EXIT_PROBLEM;
-	}
+	check_print(check, took_ms);
 	if (result->values[REPORT] != NULL &&
 	    check_report(check, result->values[REPORT], &err) != 0) {
 		(void)fprintf(stderr, NAME ": %s\n", err.text);
@@ -342,7 +352,9 @@ int cmd_check(int argc, char **argv)
 		if (act.result.values[EXPLAIN] != NULL)
 			code = explain(argc, argv, &act.result);
 		else if (rds_cli_no_arguments(&cli, argc, argv, &act.result, &code))
-			code = act.result.values[LIST] != NULL ? list_names() : run(&check, &act);
+			code = act.result.values[LIST] == NULL   ? run(&check, &act)
+			       : act.result.values[JSON] != NULL ? list_as_json()
+			                                         : list_names();
 	}
 	check_site_clear(&check.site);
 	free(check.results);

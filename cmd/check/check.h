@@ -19,6 +19,7 @@ struct check_result {
 	enum check_status status;
 	char detail[640]; // what was seen, one line
 	char fix[640];    // what to do, one line; of warnings and failures
+	bool answered;    // for --compare: whatever is wrong, no firewall is in between
 	uint64_t began_ms;
 	unsigned ms;
 };
@@ -126,8 +127,8 @@ void check_clock(struct check *check);
 // Puts the results in the catalogue's order.
 void check_sort(struct check *check);
 
-// To stdout, for people or as JSON. false: it can't be written.
-bool check_print(const struct check *check, uint64_t took_ms);
+// To stdout, for people or as JSON.
+void check_print(const struct check *check, uint64_t took_ms);
 
 // As JSON into a file, with what a comparison needs besides. -RDS_E... with *err.
 #define CHECK_REPORT_VERSION 1

@@ -106,7 +106,7 @@ static void find_doors(const struct compare_runs *runs, struct door doors[DOORS]
 static bool is_shut(const struct compare_runs *runs, const struct door *door)
 {
 	const struct check_result *here = outside(runs, door->name);
-	if (here == NULL || door->port == 0 || !only_inside(runs, door->name))
+	if (here == NULL || door->port == 0 || here->answered || !only_inside(runs, door->name))
 		return false;
 	return strcmp(door->name, "nat") != 0 ||
 	       strstr(here->detail, "second TCP not answered") != NULL;
@@ -403,8 +403,8 @@ size_t compare_judge(const struct compare_runs *runs, struct check_result out[CO
 	judge_host(runs, &findings);
 	judge_udp(runs, &findings);
 	judge_tcp(runs, &findings);
-	judge_hairpin(runs,
-	              &findings); // never beside judge_host's: it wants the relay to be reached
+	// Never beside judge_host's: it wants the relay to be reached.
+	judge_hairpin(runs, &findings);
 	judge_nat(runs, &findings);
 	judge_gateway(runs, &findings);
 	judge_server(runs, &findings);

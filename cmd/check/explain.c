@@ -170,10 +170,6 @@ int check_explain(const char *text, bool json)
 	else
 		show(found, n, all);
 	free(found);
-	if (fflush(stdout) != 0) {
-		(void)fputs("rdsrv check: can't write to standard output\n", stderr);
-		return RDS_EXIT_PROBLEM;
-	}
 	if (n > 0)
 		return RDS_EXIT_OK;
 	char shown[256];

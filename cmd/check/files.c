@@ -101,7 +101,7 @@ static bool mode_is_wrong(const struct check_site *site, const char *name, const
                           mode_t most, struct check_result *result)
 {
 	unsigned mode = (unsigned)st->st_mode & 07777;
-	if ((mode & ~most & 07177) == 0 && S_ISREG(st->st_mode))
+	if ((mode & ~most & 07077) == 0 && S_ISREG(st->st_mode))
 		return false;
 	char *path = local_path(site, name);
 	char *word = local_quote(path);

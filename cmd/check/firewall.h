@@ -57,6 +57,10 @@ enum firewall_answer firewall_ask(const struct firewall *firewall, bool udp, uin
                                   const struct firewall_chain **by);
 void firewall_clear(struct firewall *firewall);
 
+// NULL: there is none. Borrowed until the next one is added.
+struct firewall_chain *firewall_find(const struct firewall *firewall, const char *table,
+                                     const char *name);
+
 // For those that read: adds a chain (borrowed until the next one is added), or a rule to it.
 struct firewall_chain *firewall_add_chain(struct firewall *firewall, const char *table,
                                           const char *name);

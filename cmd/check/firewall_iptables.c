@@ -105,21 +105,13 @@ static void take_target(struct firewall_rule *rule, const char *name, bool is_go
 			rule->verdict = targets[i].verdict;
 }
 
-static struct firewall_chain *find(struct firewall *firewall, size_t first, const char *name)
-{
-	for (size_t i = first; i < firewall->n; i++)
-		if (strcmp(firewall->chains[i].name, name) == 0)
-			return &firewall->chains[i];
-	return NULL;
-}
-
-static void take_rule(struct firewall *firewall, size_t first, char *line)
+static void take_rule(struct firewall *firewall, char *line)
 {
 	const char *words[WORDS];
 	size_t n = cut(line, words);
 	size_t i = n > 0 && words[0][0] == '[' ? 1 : 0; // counters
 	struct firewall_chain *chain = i + 1 < n && strcmp(words[i], "-A") == 0
-	                                       ? find(firewall, first, words[i + 1])
+	                                       ? firewall_find(firewall, TABLE, words[i + 1])
 	                                       : NULL;
 	if (chain == NULL)
 		return;
@@ -156,7 +148,6 @@ bool firewall_read_iptables(struct firewall *firewall, const char *text)
 	char *rest = NULL;
 	bool in_filter = false;
 	bool found = false;
-	size_t first = firewall->n;
 	for (char *line = strtok_r(copy, "\n", &rest); line != NULL;
 	     line = strtok_r(NULL, "\n", &rest)) {
 		if (line[0] == '*')
@@ -165,7 +156,7 @@ bool firewall_read_iptables(struct firewall *firewall, const char *text)
 		if (in_filter && line[0] == ':')
 			take_chain(firewall, line);
 		else if (in_filter && (line[0] == '-' || line[0] == '['))
-			take_rule(firewall, first, line);
+			take_rule(firewall, line);
 	}
 	free(copy);
 	return found;

@@ -96,7 +96,7 @@ static void take_payload(struct firewall_rule *rule, const cJSON *payload, const
 		rule->never = true;
 	if (strcmp(field, "dport") == 0 && !negated)
 		take_ports(rule, right);
-	else if (strcmp(field, "saddr") == 0)
+	else if (strcmp(field, "saddr") == 0 && !negated)
 		rule->some = true;
 	else if ((strcmp(field, "protocol") == 0 || strcmp(field, "nexthdr") == 0))
 		take_proto(rule, right, negated);
@@ -209,15 +209,6 @@ static bool is_skipped(const char *family, const char *table, bool skip_ip, bool
 	return false;
 }
 
-static struct firewall_chain *find(struct firewall *firewall, const char *table, const char *name)
-{
-	for (size_t i = 0; i < firewall->n; i++)
-		if (strcmp(firewall->chains[i].table, table) == 0 &&
-		    strcmp(firewall->chains[i].name, name) == 0)
-			return &firewall->chains[i];
-	return NULL;
-}
-
 static void take_item(struct firewall *firewall, const cJSON *item, bool skip_ip, bool skip_ip6)
 {
 	const cJSON *chain = member(item, "chain");
@@ -240,7 +231,7 @@ static void take_item(struct firewall *firewall, const cJSON *item, bool skip_ip
 			added->policy = FIREWALL_DROP;
 		return;
 	}
-	struct firewall_chain *to = find(firewall, table, text_of(rule, "chain"));
+	struct firewall_chain *to = firewall_find(firewall, table, text_of(rule, "chain"));
 	if (to == NULL)
 		return;
 	struct firewall_rule *added = firewall_add_rule(to);

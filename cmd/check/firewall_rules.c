@@ -15,6 +15,16 @@
 #define MAY_ACCEPT 1U
 #define MAY_DROP   2U
 
+struct firewall_chain *firewall_find(const struct firewall *firewall, const char *table,
+                                     const char *name)
+{
+	for (size_t i = 0; i < firewall->n; i++)
+		if (strcmp(firewall->chains[i].table, table) == 0 &&
+		    strcmp(firewall->chains[i].name, name) == 0)
+			return &firewall->chains[i];
+	return NULL;
+}
+
 struct firewall_chain *firewall_add_chain(struct firewall *firewall, const char *table,
                                           const char *name)
 {
@@ -86,16 +96,6 @@ static bool may_match(const struct firewall_rule *rule, const struct packet *pac
 	return rule->n_ranges == 0;
 }
 
-static const struct firewall_chain *find(const struct firewall *firewall, const char *table,
-                                         const char *name)
-{
-	for (size_t i = 0; i < firewall->n; i++)
-		if (strcmp(firewall->chains[i].table, table) == 0 &&
-		    strcmp(firewall->chains[i].name, name) == 0)
-			return &firewall->chains[i];
-	return NULL;
-}
-
 static unsigned walk(const struct firewall *firewall, const struct firewall_chain *chain,
                      struct packet *packet, unsigned depth, bool *falls);
 
@@ -127,7 +127,7 @@ static unsigned follow(const struct firewall *firewall, const struct firewall_ch
 	default:
 		break;
 	}
-	const struct firewall_chain *to = find(firewall, chain->table, rule->target);
+	const struct firewall_chain *to = firewall_find(firewall, chain->table, rule->target);
 	may = to == NULL ? MAY_ACCEPT | MAY_DROP
 	                 : walk(firewall, to, packet, depth + 1, &comes_back);
 	if (rule->verdict == FIREWALL_GOTO && comes_back)

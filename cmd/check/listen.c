@@ -2,13 +2,11 @@
 // listen.PORT/PROTO: who listens at each of our ports, and on which addresses.
 #include "cmd/check/local.h"
 
+#include "net/listen.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// Who passes on what comes to a port of this host, to a container.
-static const char *const passers[] = {"docker-proxy", "rootlessport", "slirp4netns", "pasta",
-                                      "conmon"};
 
 struct listening {
 	size_t ours;
@@ -18,17 +16,6 @@ struct listening {
 	bool only_loopback;
 	char where[200]; // the addresses
 };
-
-static bool is_passer(const struct check_socket *socket)
-{
-	struct check_process process;
-	for (size_t i = 0; i < socket->n_pids; i++)
-		for (size_t j = 0; j < sizeof passers / sizeof passers[0]; j++)
-			if (check_process_read(socket->pids[i], &process) &&
-			    strcmp(process.name, passers[j]) == 0)
-				return true;
-	return false;
-}
 
 static bool is_ours(const struct local_role roles[2], const struct check_socket *socket)
 {
@@ -46,7 +33,7 @@ static void note(struct listening *out, const struct local_role roles[2],
 	const struct local_role *role = roles[0].has_process ? &roles[0] : &roles[1];
 	if (is_ours(roles, socket))
 		out->ours++;
-	else if (is_passer(socket))
+	else if (local_passes_on(socket))
 		out->passed_on++;
 	else if (socket->n_pids == 0 && (role->has_process ? socket->uid == role->process.uid
 	                                                   : role->site->running == SITE_HIDDEN))
@@ -63,6 +50,33 @@ static void note(struct listening *out, const struct local_role roles[2],
 	                                                            : ip);
 }
 
+// Whether that is since interfaces of bind aren't there yet: the server waits, and opens its ports
+// by itself then.
+static bool waits(const struct check_site *site, const struct local_role *role,
+                  struct check_result *result)
+{
+	struct rds_settings *settings = local_role_settings(site, role);
+	struct rds_strings items;
+	struct rds_binds binds;
+	struct rds_error err;
+	rds_strings_split(rds_settings_text(settings, RDS_SET_BIND), &items);
+	bool is_read = rds_binds_resolve(items.items, items.n, &binds, &err) == 0;
+	bool found = is_read && binds.n_awaited > 0;
+	if (found) {
+		check_fail(result, "nobody listens: the %s waits for the interface %s of bind",
+		           role->title, binds.awaited[0]);
+		check_fix(result,
+		          "bring %s up, with an address, and the port opens by itself; or correct "
+		          "bind (%s has it; `ip -brief address` lists interfaces), and restart",
+		          binds.awaited[0], local_setting_from(site, role, RDS_SET_BIND));
+	}
+	if (is_read)
+		rds_binds_free(&binds);
+	rds_strings_free(&items);
+	rds_settings_free(settings);
+	return found;
+}
+
 static void tell_nobody(const struct check_site *site, const struct local_role *role,
                         struct check_result *result)
 {
@@ -74,6 +88,8 @@ static void tell_nobody(const struct check_site *site, const struct local_role *
 		           role->name);
 		return;
 	}
+	if (waits(site, role, result))
+		return;
 	check_fail(result, "nobody listens there, though the %s runs", role->title);
 	char *command = local_start_command(site, role, NULL, true);
 	check_fix(result, "restart it: %s", command);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 // --- a role's process
@@ -28,18 +29,20 @@ uint64_t local_status_number(const struct local_role *role, const char *name)
 }
 
 // Who holds the lock, by the kernel's list ("1: FLOCK ADVISORY WRITE PID MAJ:MIN:INODE 0 EOF"):
-// asking with a lock of our own would be in the way of a server that starts in that moment.
+// asking with a lock of our own would be in the way of a server that starts in that moment. 0: it
+// isn't there.
 static pid_t holder_by_list(const struct stat *st)
 {
 	char line[256];
+	char wanted[64];
 	pid_t holder = 0;
 	FILE *file = fopen("/proc/locks", "re");
+	(void)snprintf(wanted, sizeof wanted, "%02x:%02x:%ju", major(st->st_dev), minor(st->st_dev),
+	               (uintmax_t)st->st_ino);
 	while (file != NULL && holder == 0 && fgets(line, sizeof line, file) != NULL) {
 		char *words[6];
-		if (check_cut(line, words, 6) < 6 || strcmp(words[1], "FLOCK") != 0)
-			continue;
-		const char *inode = strrchr(words[5], ':');
-		if (inode != NULL && strtoull(inode + 1, NULL, 10) == st->st_ino)
+		if (check_cut(line, words, 6) == 6 && strcmp(words[1], "FLOCK") == 0 &&
+		    strcmp(words[5], wanted) == 0)
 			holder = (pid_t)strtol(words[4], NULL, 10);
 	}
 	if (file != NULL)
@@ -47,8 +50,9 @@ static pid_t holder_by_list(const struct stat *st)
 	return holder;
 }
 
-// In another namespace, or on a file system whose numbers differ, the list has nothing to tell:
-// then, and only if the process that is named in the file lives, the lock itself is tried.
+// In another namespace, or on a file system whose device has another number there (btrfs, overlay),
+// the list has nothing to tell: then, and only if the process that is named in the file lives, the
+// lock itself is tried.
 static bool is_locked(int fd)
 {
 	if (flock(fd, LOCK_SH | LOCK_NB) != 0)
@@ -122,6 +126,24 @@ const char *local_setting_from(const struct check_site *site, const struct local
 	const char *from = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(
 	        cJSON_GetObjectItemCaseSensitive(all, rds_setting_row(setting)->name), "from"));
 	return from != NULL ? from : rds_settings_where(site->settings, setting);
+}
+
+void local_fix_open(const struct check_site *site, bool is_relay, struct check_result *result)
+{
+	struct local_role role;
+	local_role_find(site, is_relay, &role);
+	const char *from = local_setting_from(site, &role, RDS_SET_KEY);
+	if (strcmp(from, "default") != 0)
+		check_fix(result,
+		          "start the %s with -k _, or the setting key taken away (now %s has it, "
+		          "empty): the key of the files is enforced then",
+		          role.title, from);
+	else
+		check_fix(result, is_relay
+		                          ? "start the relay with -k _ (hbbr without -k enforces "
+		                            "nothing), in the ID server's data directory"
+		                          : "start the ID server with -k _, or without -k: its key "
+		                            "is enforced then");
 }
 
 bool local_service_user(const struct check_site *site, uid_t *uid)

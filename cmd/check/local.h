@@ -28,6 +28,9 @@ uint64_t local_status_number(const struct local_role *role, const char *name);
 struct rds_settings *local_role_settings(const struct check_site *site,
                                          const struct local_role *role);
 
+// That a role here enforces no key: the setting that says so, if one does, and what to do about it.
+void local_fix_open(const struct check_site *site, bool is_relay, struct check_result *result);
+
 // Where it has a setting's value from: "--bind", "/etc/rdsrv/rdsrv.conf:3". Borrowed.
 const char *local_setting_from(const struct check_site *site, const struct local_role *role,
                                enum rds_setting setting);
@@ -77,6 +80,9 @@ size_t local_ports(const struct check_site *site, const struct local_role roles[
 // Whether a process is one of the roles'.
 bool local_is_ours(const struct local_role roles[2], pid_t pid);
 
+// Whether who has it passes on what comes there, to a container.
+bool local_passes_on(const struct check_socket *socket);
+
 // "NAME (pid 1, 2)", of who has a socket open; what is known of them else. Returns out.
 char *local_holder_text(const struct check_socket *socket, char *out, size_t cap);
 
@@ -93,6 +99,7 @@ struct local_unit {
 	char user[64];   // "": root, or chosen by the system
 	char enabled[32];
 	int exit_status;
+	pid_t main_pid;
 	bool is_there;
 };
 
@@ -103,6 +110,10 @@ bool local_unit_find(const struct local_role *role, unsigned timeout_ms, struct 
 // Reads what `systemctl show` said of several units, separated by empty lines; how many of at most
 // max.
 size_t local_units_parse(const char *text, struct local_unit *out, size_t max);
+
+// Whether that unit's main process is one of these: what else is in its group came by it, as what
+// is started in a session of ssh.service.
+bool local_unit_is_of(const char *unit, const pid_t *pids, size_t n, unsigned timeout_ms);
 
 // The last lines of its journal, joined; "": there are none for us to see. Returns out.
 char *local_unit_log(const char *unit, unsigned timeout_ms, char *out, size_t cap);

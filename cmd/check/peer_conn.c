@@ -2,10 +2,14 @@
 // tcp.secure, tcp.register and ws.register (protocol.md sections 5 and 6).
 #include "cmd/check/play.h"
 
+#include "core/limits.h"
 #include "keys/secure_client.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#define AGAIN_MS 20
 
 // --- the secure channel
 
@@ -30,8 +34,9 @@ static void tell_no_offer(struct check_result *result, const struct check *check
 	}
 }
 
-// Whether the channel is secured from now on.
-static bool secure(struct check_result *result, const struct check *check, struct talk *talk)
+// Whether the channel is secured from now on. *foreign: the offer was signed with another key.
+static bool secure(struct check_result *result, const struct check *check, struct talk *talk,
+                   bool *foreign)
 {
 	struct rds_view offer;
 	uint8_t answer[RDS_OFFER_ANSWER_BYTES];
@@ -55,6 +60,8 @@ static bool secure(struct check_result *result, const struct check *check, struc
 			           check->site.local ? "the server's key" : "--key KEY");
 			return false;
 		}
+		*foreign = true;
+		result->answered = true;
 		check_fail(result, "%s signs its offer with another key than the client's",
 		           talk_name(talk));
 		if (check->site.local)
@@ -73,6 +80,31 @@ static bool secure(struct check_result *result, const struct check *check, struc
 	return true;
 }
 
+// After a rotation a server signs with the key that this address used last, and with the next one
+// where that isn't answered: clients come again, too. All tries together have a step's time.
+static struct talk *open_secured(struct check_result *result, const struct check *check,
+                                 struct talks *talks, bool *secured)
+{
+	static const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
+	uint64_t until_ms = check_now_ms() + check->options.timeout_ms;
+	for (size_t tries = 0;; tries++) {
+		bool foreign = false;
+		struct talk *talk =
+		        talk_open(talks, TALK_TCP, check->site.id_host, check->site.id_port);
+		*secured = false;
+		if (talk_ended(talk) != TALK_OPEN)
+			play_not_through(result, check, talk, "the ID server", "tcp",
+			                 check->site.id_port);
+		else
+			*secured = secure(result, check, talk, &foreign);
+		if (!foreign || tries == RDS_OFFERED_KEYS || check_now_ms() >= until_ms)
+			return talk;
+		talk_close(talk);
+		// The server must have seen that end before it takes the next connection.
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 // --- registration
 
 static void judge_registration(struct check_result *result, const struct check *check,
@@ -87,6 +119,7 @@ static void judge_registration(struct check_result *result, const struct check *
 		                   "clients behind proxies or in WebSocket mode can't be "
 		                   "controlled through it");
 	} else {
+		result->answered = true;
 		check_fail(result, "the registration at %s is refused: %s", talk_name(talk),
 		           play_result_text(response->result));
 		check_fix(result, check->site.local ? "see `rdsrv ctl id blocked`, and the log"
@@ -122,11 +155,7 @@ void check_peer_tcp(struct check *check)
 	struct talks *talks = talks_new(check);
 	bool secured = false;
 	check_begin(&result, "tcp.secure");
-	struct talk *talk = talk_open(talks, TALK_TCP, check->site.id_host, check->site.id_port);
-	if (talk_ended(talk) != TALK_OPEN)
-		play_not_through(&result, check, talk, "the ID server", "tcp", check->site.id_port);
-	else
-		secured = secure(&result, check, talk);
+	struct talk *talk = open_secured(&result, check, talks, &secured);
 	check_end(check, &result);
 	check_begin(&result, "tcp.register");
 	if (!secured)

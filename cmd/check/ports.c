@@ -61,6 +61,19 @@ bool local_is_ours(const struct local_role roles[2], pid_t pid)
 	return false;
 }
 
+bool local_passes_on(const struct check_socket *socket)
+{
+	static const char *const passers[] = {"docker-proxy", "rootlessport", "slirp4netns",
+	                                      "pasta", "conmon"};
+	struct check_process process;
+	for (size_t i = 0; i < socket->n_pids; i++)
+		for (size_t j = 0; j < sizeof passers / sizeof passers[0]; j++)
+			if (check_process_read(socket->pids[i], &process) &&
+			    strcmp(process.name, passers[j]) == 0)
+				return true;
+	return false;
+}
+
 char *local_holder_text(const struct check_socket *socket, char *out, size_t cap)
 {
 	struct check_process process;

@@ -2,6 +2,7 @@
 // punch, punch.key and relay.name (protocol.md sections 7 to 9).
 #include "cmd/check/punch.h"
 
+#include "cmd/check/local.h"
 #include "cmd/check/session.h"
 #include "conf/values.h"
 #include "keys/secure_client.h"
@@ -58,6 +59,10 @@ static void tell_refusal(struct check_result *result, const struct check *check,
                          const rds_PunchHoleResponse *response)
 {
 	bool mismatch = response->failure == rds_PunchHoleResponse_Failure_LICENSE_MISMATCH;
+	if (mismatch && check->site.key[0] == '\0' && !check->site.local) {
+		check_skip(result, "the server answers, and asks for its key: give --key KEY");
+		return;
+	}
 	if (response->other_failure.size > 0)
 		check_fail(result, "the client is refused: %.*s", (int)response->other_failure.size,
 		           (const char *)response->other_failure.bytes);
@@ -230,9 +235,10 @@ static void judge_wrong_key(struct check_result *result, const struct check *che
 		return;
 	}
 	check_warn(result, "a client with any key, or none, is let in: no key is enforced");
-	check_fix(result, check->site.local ? "start the ID server with -k _, or without -k: its "
-	                                      "key is enforced then"
-	                                    : "start that server with -k _ to enforce its key");
+	if (check->site.local)
+		local_fix_open(&check->site, false, result);
+	else
+		check_fix(result, "start that server with -k _ to enforce its key");
 }
 
 static void play_wrong_key_at_id(const struct play *play, struct check_result *result)

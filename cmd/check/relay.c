@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // relay.tcp, relay.ws, relay.mixed and relay.key (protocol.md section 9).
+#include "cmd/check/local.h"
 #include "cmd/check/session.h"
 
 #include <stdio.h>
@@ -81,9 +82,10 @@ void check_relay_mixed(struct check *check)
 static void tell_open_relay(struct check_result *result, const struct check *check)
 {
 	check_warn(result, "the relay pairs clients that have another key: anybody can use it");
-	check_fix(result, check->site.local ? "start the relay with -k _ (hbbr without -k enforces "
-	                                      "nothing), in the ID server's data directory"
-	                                    : "start that relay with -k _ to enforce its key");
+	if (check->site.local)
+		local_fix_open(&check->site, true, result);
+	else
+		check_fix(result, "start that relay with -k _ to enforce its key");
 }
 
 static void play_with_wrong_key(struct check *check, struct check_result *result)

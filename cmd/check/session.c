@@ -167,6 +167,12 @@ void session_fault(struct check_result *result, const struct check *check,
 			check_fix(result, "start the relay (see service.relay)");
 		return;
 	}
+	result->answered = true;
+	if (!check->site.local && check->site.key[0] == '\0' && talk_ended(talk) == TALK_CLOSED) {
+		check_skip(result, "the relay at %s answers, and asks for its key: give --key KEY",
+		           host);
+		return;
+	}
 	check_fail(result, "the relay at %s takes the connections, but %s fails: %s", host,
 	           session->failed, talk_why(talk));
 	if (strcmp(session->failed, "pairing") != 0)
@@ -176,8 +182,8 @@ void session_fault(struct check_result *result, const struct check *check,
 		check_fix(result, "it refuses this key: give it the ID server's key files and "
 		                  "restart it (see keys.same)");
 	else if (talk_ended(talk) == TALK_CLOSED)
-		check_fix(result, "it refuses this key: where tcp.secure is fine, copy the ID "
-		                  "server's key files to the relay and restart it");
+		check_fix(result, "it refuses this key: correct --key, unless tcp.secure is fine; "
+		                  "then the relay has another key than the ID server");
 	else
 		check_fix(result, "is it a relay? See service.relay and its log");
 }

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TOOL_MS 1500
+
 // A lock file that the service's user can't open, as one that root made once by hand.
 static bool look_at_lock(const struct check_site *site, const struct local_role *role,
                          struct check_result *result)
@@ -70,9 +72,10 @@ static bool is_hbbs(const struct check_process *process)
 	return strcmp(process->name, "hbbs") == 0 || strcmp(process->name, "hbbr") == 0;
 }
 
-static const char *how_to_end(const struct check_process *process, char *out, size_t cap)
+static const char *how_to_end(const struct check_socket *socket,
+                              const struct check_process *process, char *out, size_t cap)
 {
-	if (process->unit[0] != '\0' && process->pid != 1)
+	if (local_unit_is_of(process->unit, socket->pids, socket->n_pids, TOOL_MS))
 		(void)snprintf(out, cap, "%ssystemctl disable --now %s", local_sudo(),
 		               process->unit);
 	else
@@ -84,11 +87,17 @@ void local_fix_holder(const struct check_socket *socket, struct check_result *re
 {
 	struct check_process process;
 	char end[200];
-	if (socket->n_pids == 0 || !check_process_read(socket->pids[0], &process))
+	if (local_passes_on(socket))
+		check_fix(
+		        result,
+		        "`docker ps --filter publish=%u` (or podman ps) names its container: stop "
+		        "that one, or give ours other ports (--port)",
+		        (unsigned)socket->at.port);
+	else if (socket->n_pids == 0 || !check_process_read(socket->pids[0], &process))
 		check_fix(result, "find it with: sudo ss -lnp 'sport = :%u'",
 		          (unsigned)socket->at.port);
 	else
-		check_fix(result, "%s%s", how_to_end(&process, end, sizeof end),
+		check_fix(result, "%s%s", how_to_end(socket, &process, end, sizeof end),
 		          is_hbbs(&process) ? ", and start rdsrv in its data directory: it "
 		                              "goes on with the same key and devices. Or "
 		                              "leave it, and check it: rdsrv check --host "

@@ -52,6 +52,8 @@ static void take_property(struct local_unit *unit, const char *line, size_t len)
 		unit->is_there = strncmp(line + 10, "not-found", 9) != 0;
 	if (strncmp(line, "ExecMainStatus=", 15) == 0)
 		unit->exit_status = (int)strtol(line + 15, NULL, 10);
+	if (strncmp(line, "MainPID=", 8) == 0)
+		unit->main_pid = (pid_t)strtol(line + 8, NULL, 10);
 }
 
 size_t local_units_parse(const char *text, struct local_unit *out, size_t max)
@@ -75,13 +77,9 @@ size_t local_units_parse(const char *text, struct local_unit *out, size_t max)
 static size_t show(const char *const *names, size_t n_names, unsigned timeout_ms,
                    struct local_unit *out)
 {
-	const char *argv[N_UNITS + 8] = {
-	        "systemctl",
-	        "show",
-	        "--no-pager",
-	        "-p",
-	        "Id,LoadState,ActiveState,SubState,Result,User,UnitFileState,ExecMainStatus",
-	        "--"};
+	static const char properties[] = "Id,LoadState,ActiveState,SubState,Result,User,"
+	                                 "UnitFileState,ExecMainStatus,MainPID";
+	const char *argv[N_UNITS + 8] = {"systemctl", "show", "--no-pager", "-p", properties, "--"};
 	struct check_tool tool;
 	for (size_t i = 0; i < n_names; i++)
 		argv[6 + i] = names[i];
@@ -106,6 +104,17 @@ bool local_unit_find(const struct local_role *role, unsigned timeout_ms, struct 
 			return true;
 		}
 	return false;
+}
+
+bool local_unit_is_of(const char *unit, const pid_t *pids, size_t n, unsigned timeout_ms)
+{
+	struct local_unit found = {.main_pid = 0};
+	bool is = false;
+	if (unit[0] == '\0' || show(&unit, 1, timeout_ms, &found) != 1)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		is = is || (found.main_pid > 1 && pids[i] == found.main_pid);
+	return is;
 }
 
 char *local_unit_log(const char *unit, unsigned timeout_ms, char *out, size_t cap)
@@ -134,11 +143,15 @@ char *local_start_command(const struct check_site *site, const struct local_role
 		                    unit->id);
 	const struct site_role *other = role->site == &site->id ? &site->relay : &site->id;
 	char *dir = local_quote(site->data_dir);
+	struct local_role beside;
+	local_role_find(site, other == &site->relay, &beside);
+	bool is_both =
+	        role->has_process && beside.has_process && beside.process.pid == role->process.pid;
 	char *command =
 	        again && role->has_process
 	                ? rds_asprintf("kill -9 %d, then start it as before "
 	                               "(rdsrv %s --data-dir %s)",
-	                               (int)role->process.pid, role->name, dir)
+	                               (int)role->process.pid, is_both ? "serve" : role->name, dir)
 	                : rds_asprintf("rdsrv %s --data-dir %s",
 	                               other->running == SITE_NOT_RUNNING ? "serve" : role->name,
 	                               dir);

@@ -62,13 +62,13 @@ static void try_80(struct check *check, struct check_result *result, struct talk
 		           "clients in WebSocket mode come to ws://%s%s, where no server "
 		           "answers: %s",
 		           name, paths[i], talk_why(talk));
-		check_fix(result,
-		          check->site.local
-		                  ? "have a reverse proxy pass /ws/id and /ws/relay on 80 to "
-		                    "the WebSocket ports, or set websocket-port = 21118,80 "
-		                    "under rdsrv serve"
-		                  : "have a reverse proxy there pass /ws/id and /ws/relay on "
-		                    "80 to the server's WebSocket ports");
+		check_fix(result, check->site.local
+		                          ? "have a reverse proxy pass /ws/id and /ws/relay on 80 "
+		                            "to the WebSocket ports, or let rdsrv serve have port "
+		                            "80: as a service by rdsrv.socket (rdsrv-serve(1)), "
+		                            "else by websocket-port = 21118,80"
+		                          : "have a reverse proxy there pass /ws/id and /ws/relay "
+		                            "on 80 to the server's WebSocket ports");
 		return;
 	}
 	check_ok(result, "ws://%s/ws/id and /ws/relay answer", name);

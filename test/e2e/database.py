@@ -24,6 +24,12 @@ os._exit(0)
 """
 
 
+def without_tables(path: Path) -> None:
+    """Makes a file that is SQLite's, with nothing in it."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("create table other (x); drop table other;")
+
+
 def rows(directory: Path) -> dict[str, dict[str, Any]]:
     """All peers on disk by id."""
     with closing(sqlite3.connect(f"file:{directory / NAME}?mode=ro", uri=True)) as db:

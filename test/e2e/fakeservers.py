@@ -8,7 +8,7 @@ import threading
 from typing import Callable, Iterator
 
 from rdserver import free_base_port, random_loopback
-from rdwire import FrameReader, WireError, decode, encode, frame
+from rdwire import Address, FrameReader, WireError, decode, encode, encode_addr, frame
 from rdws import accept_of, frame_head
 
 Talk = Callable[[socket.socket], None]
@@ -27,10 +27,11 @@ class FakeServer:
         self._closing = False
         for port in range(self.port - 2, self.port + 4):
             self._start(self._accept, self._listen(port))
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind((self.host, self.port))
-        self._sockets.append(udp)
-        self._start(self._serve_udp, udp)
+        self.heard_from: Address | None = None
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.bind((self.host, self.port))
+        self._sockets.append(self._udp)
+        self._start(self._serve_udp, self._udp)
 
     def _listen(self, port: int) -> socket.socket:
         sock = socket.create_server((self.host, port))
@@ -56,10 +57,13 @@ class FakeServer:
     def _serve_udp(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while not self._closing:
-                payload, sender = sock.recvfrom(65536)
-                reply = self._answer(payload) if sender else None
+                payload, self.heard_from = sock.recvfrom(65536)
+                reply = self._answer(payload) if self.heard_from else None
                 if reply is not None:
-                    sock.sendto(reply, sender)
+                    sock.sendto(reply, self.heard_from)
+
+    def tell(self, payload: bytes, to: Address) -> None:
+        self._udp.sendto(payload, to)
 
     def close(self) -> None:
         self._closing = True
@@ -157,3 +161,46 @@ class FreeHbbs:
             reply = self.reply(payload)
             if reply is not None:
                 sock.sendall(frame(reply))
+
+
+class Voucher:
+    """An ID server that does what a punch needs, no more; `vouch` writes the signed pk that A gets, from B's id and key."""
+
+    def __init__(self, vouch: Callable[[str, bytes], bytes]) -> None:
+        self.server: FakeServer | None = None
+        self._vouch = vouch
+        self._device: tuple[str, bytes, Address] | None = None
+        self._asking: socket.socket | None = None
+
+    def answer(self, payload: bytes) -> bytes | None:
+        got = decode(payload)
+        if got.kind == "RegisterPeer":
+            return encode("RegisterPeerResponse", request_pk=self._device is None)
+        if got.kind == "RegisterPk" and self.server is not None and self.server.heard_from is not None:
+            self._device = got["id"], got["pk"], self.server.heard_from
+            return encode("RegisterPkResponse", result=0)
+        return None
+
+    def talk(self, sock: socket.socket) -> None:
+        for payload in payloads(sock, sock.recv(65536)):
+            got = decode(payload)
+            if got.kind == "PunchHoleRequest" and not got["force_relay"]:
+                self._tell_device(sock, got["id"])
+            elif got.kind == "PunchHoleSent":
+                self._tell_client()
+            else:
+                return
+
+    def _tell_device(self, sock: socket.socket, id_: str) -> None:
+        if self._device is None or self.server is None or id_ != self._device[0]:
+            sock.sendall(frame(encode("PunchHoleResponse", failure=0)))
+            return
+        self._asking = sock
+        self.server.tell(encode("PunchHole", socket_addr=encode_addr(sock.getpeername())), self._device[2])
+
+    def _tell_client(self) -> None:
+        if self._device is None or self._asking is None:
+            return
+        id_, pk, address = self._device
+        told = encode("PunchHoleResponse", socket_addr=encode_addr(address), pk=self._vouch(id_, pk))
+        self._asking.sendall(frame(told))

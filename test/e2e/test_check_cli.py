@@ -42,6 +42,7 @@ def names(cwd: Path) -> list[str]:
         (["--timeout", "soon"], ["--timeout"]),
         (["--timeout", ""], ["--timeout"]),
         (["--key", "abc"], ["--key", "--host"]),
+        (["--register"], ["--register", "--host", "elsewhere"]),
         (["--host", ""], ["host"]),
         (["--host", "rd.example.com:0"], ["rd.example.com:0"]),
         (["--host", "rd.example.com:99999"], ["99999"]),
@@ -76,7 +77,10 @@ def test_a_report_takes_no_other_file_s_place(tmp_path: Path) -> None:
     assert (tmp_path / "report").read_text() == "a letter"
 
 
-@pytest.mark.parametrize("args", [["--list"], ["--explain"], [*NOWHERE, "--only", "clock"]])
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["--version"], ["--list"], ["--list", "--json"], ["--explain"], [*NOWHERE, "--only", "clock"]],
+)
 def test_output_that_can_t_be_written(args: list[str], tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -110,6 +114,8 @@ def test_list(tmp_path: Path) -> None:
     listed = names(tmp_path)
     assert len(set(listed)) == len(listed) >= 35
     assert {"files.keys", "service.self", "listen.PORT/PROTO", "udp.register", "ws.name", "http.21114"} <= set(listed)
+    done = rdsrv("check", "--list", "--json", cwd=tmp_path)
+    assert [row["name"] for row in json.loads(done.stdout)] == listed
 
 
 def test_json_form(lab: Lab, tmp_path: Path) -> None:

@@ -96,6 +96,11 @@ def test_nothing_gets_through(hosts: Hosts, compared: Compare, report: Path) -> 
         assert str(port) in found["compare.host"]["fix"]
 
 
+def test_another_key_is_no_firewall(compared: Compare) -> None:
+    found = compared(*ONLY, "--key", "4Rl3uMhHAa5ZvjWfuU9cKSuTzPJVYg3dmmGyDJbIgOE=")
+    assert "compare.tcp" not in found and "relay.tcp" in found["compare.other"]["detail"], found
+
+
 def test_what_fails_at_the_server_itself(hosts: Hosts, server: Server, compared: Compare, report: Path) -> None:
     with dropped(hosts.server, "tcp dport 21117"):
         report_of(server, report, *QUICK)

@@ -239,10 +239,18 @@ def test_a_relay_that_is_open(lab: Lab) -> None:
     healthy(directory, "keys.same")
 
 
+@pytest.mark.parametrize("mode", [0o400, 0o700])
+def test_modes_that_are_the_owner_s_business(private: Server, mode: int) -> None:
+    (private.directory / "id_ed25519").chmod(mode)
+    healthy(private.directory, "files.keys")
+
+
 # --- the database
 
 
-def test_a_damaged_database(lab: Lab) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_damaged_database(lab: Lab, killed: bool) -> None:
+    """A log that a killed server left mustn't be played into the backup."""
     lab.directory().chmod(0o700)
     database.place_vector(lab.directory())
     server = lab.server("serve")
@@ -250,6 +258,8 @@ def test_a_damaged_database(lab: Lab) -> None:
     path = server.directory / database.NAME
     backup = path.with_suffix(".backup")
     shutil.copy(path, backup)
+    if killed:
+        database.leave_log(path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2 :] = os.urandom(len(data) - len(data) // 2)
     path.write_bytes(data)
@@ -263,6 +273,27 @@ def test_a_damaged_database(lab: Lab) -> None:
 def test_a_database_of_something_else(lab: Lab) -> None:
     (lab.directory() / database.NAME).write_text("these are no peers" * 1000)
     found(lab.directory(), "files.database", "fail", "not a database")
+
+
+@pytest.mark.parametrize("holds", [b"", None])
+def test_an_empty_database(lab: Lab, holds: bytes | None) -> None:
+    """A start makes the tables; a server that has made them has lost what it writes to."""
+    path = lab.directory() / database.NAME
+    if holds is None:
+        database.without_tables(path)
+    else:
+        path.write_bytes(holds)
+    assert "empty" in healthy(lab.directory(), "files.database")["detail"]
+    server = lab.server("serve")
+    b = lab.registered(server.target())
+    assert "1 peers" in healthy(lab.directory(), "files.database")["detail"]
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    path.touch(0o600)
+    check = found(lab.directory(), "files.database", "fail", "forgotten")
+    assert "empty, though" in check["detail"]
+    follow(check)
+    assert database.stored(lab.directory() / "backup", b.id)
 
 
 @pytest.mark.parametrize("runs", [False, True])
@@ -363,3 +394,12 @@ def test_what_is_no_database_is_left_alone(what: str, tmp_path: Path) -> None:
     assert _entries(tmp_path) == before
     follow(check)
     assert not os.path.lexists(path)
+
+
+def test_a_fifo_in_the_place_of_a_side_file(tmp_path: Path) -> None:
+    keygen(tmp_path)
+    database.place_vector(tmp_path)
+    os.mkfifo(tmp_path / "db_v2.sqlite3-wal")
+    check = found(tmp_path, "files.database", "fail", "db_v2.sqlite3-wal is no file")
+    follow(check)
+    assert one(tmp_path, "files.database")["status"] == "ok"

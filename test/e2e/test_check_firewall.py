@@ -101,6 +101,11 @@ def test_nft_that_blocks_some_sources(walled: tuple[Server, network.Host]) -> No
     assert "nothing in the way" in opened(walled)["detail"]
 
 
+def test_nft_that_lets_some_sources_in_alone(walled: tuple[Server, network.Host]) -> None:
+    nft(walled[1], f"policy accept; {BASICS} ip saddr != 192.168.0.0/16 drop")
+    assert "leave it open" in opened(walled)["detail"]
+
+
 def test_iptables_that_drops_all(walled: tuple[Server, network.Host]) -> None:
     for program in ("iptables", "ip6tables"):
         sh(

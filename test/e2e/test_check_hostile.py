@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
+import nacl.signing
 import pytest
 
-from fakeservers import Answer, FakeServer, FreeHbbs, Talk, open_websocket
+from fakeservers import Answer, FakeServer, FreeHbbs, Talk, Voucher, open_websocket
 from rdserver import run_rdsrv
-from rdwire import encode, frame, frame_header
+from rdwire import encode, encode_body, frame, frame_header, key_text, sign
 from rdws import frame_head
 
 KEY = "4Rl3uMhHAa5ZvjWfuU9cKSuTzPJVYg3dmmGyDJbIgOE="
@@ -122,6 +123,13 @@ def _trickle(sock: socket.socket) -> None:
             pass
 
 
+def _late_and_foreign(sock: socket.socket) -> None:
+    """Each offer comes late, and is another's: that may be tried again, but not for ever."""
+    time.sleep(1.5)
+    sock.sendall(frame(encode("KeyExchange", keys=[sign(bytes(32), bytes(32))])))
+    hang(sock)
+
+
 def _texts(payload: bytes) -> bytes | None:
     return encode("PunchHoleResponse", other_failure=ESCAPES.decode("latin-1"))
 
@@ -142,6 +150,7 @@ HOSTILE: dict[str, tuple[Talk, Answer]] = {
     "a WebSocket frame of 2^63 bytes": (_websocket_of(b"\x82\x7f" + b"\x7f" + b"\xff" * 7), no_datagram),
     "a masked WebSocket frame": (_websocket_of(b"\x82\x84abcdefgh"), no_datagram),
     "control bytes in texts": (_refuse_with_escapes, _texts),
+    "late offers by another": (_late_and_foreign, no_datagram),
     "an offer with two keys": (lambda s: s.sendall(frame(encode("KeyExchange", keys=[b"a" * 96, b"b" * 96]))), _texts),
     "an offer of nothing": (lambda s: s.sendall(frame(encode("KeyExchange", keys=[b""]))), no_datagram),
     "WebSocket pings without end": (_websocket_of((frame_head(9, 4, mask=False) + b"ping") * 5000), no_datagram),
@@ -180,6 +189,39 @@ def test_a_server_that_can_do_less_is_no_failure(fake: Start) -> None:
     assert results["tcp.secure"]["status"] == "warn" and "no secure channel" in results["tcp.secure"]["detail"]
 
 
+SEED = bytes(range(32))
+SEED_KEY = key_text(bytes(nacl.signing.SigningKey(SEED).verify_key))
+OTHER = "vouches for another device"
+VOUCHED: dict[str, tuple[Callable[[str, bytes], bytes], str, str]] = {
+    "the device": (lambda id_, pk: sign(SEED, encode_body("IdPk", id=id_, pk=pk)), "ok", "is vouched for"),
+    "another id": (lambda id_, pk: sign(SEED, encode_body("IdPk", id=id_ + "1", pk=pk)), "fail", OTHER),
+    "another key pair of the device": (lambda id_, pk: sign(SEED, encode_body("IdPk", id=id_, pk=pk[::-1])), "fail", OTHER),
+    "no device": (lambda id_, pk: sign(SEED, b"\xff"), "fail", OTHER),
+    "the device, by another server": (
+        lambda id_, pk: sign(bytes(32), encode_body("IdPk", id=id_, pk=pk)),
+        "fail",
+        "signed with another key",
+    ),
+    "the device, changed on the way": (
+        lambda id_, pk: sign(SEED, encode_body("IdPk", id=id_, pk=pk))[:-1] + b"\x00",
+        "fail",
+        "signed with another key",
+    ),
+    "too little to hold a signature": (lambda id_, pk: b"\x01" * 63, "fail", "signed with another key"),
+    "nothing": (lambda id_, pk: b"", "fail", "not signed"),
+}
+
+
+@pytest.mark.parametrize("whom", VOUCHED)
+def test_whom_the_answer_vouches_for(fake: Start, whom: str) -> None:
+    vouch, status, detail = VOUCHED[whom]
+    voucher = Voucher(vouch)
+    voucher.server = fake(voucher.talk, voucher.answer)
+    results, _ = check(voucher.server, "--key", SEED_KEY, "--only", "punch")
+    assert (results["punch"]["status"], detail in results["punch"]["detail"]) == (status, True), results["punch"]
+    assert bool(results["punch"]["fix"]) == (status == "fail")
+
+
 def test_an_unreachable_host_is_told_in_time(fake: Start) -> None:
     """With the time that steps have by default."""
     server = fake(hang, no_datagram)
@@ -187,6 +229,17 @@ def test_an_unreachable_host_is_told_in_time(fake: Start) -> None:
     done = run_rdsrv("check", "--json", "--host", f"{server.host}:{server.port}", "--key", KEY, cwd=Path("/"))
     assert done.returncode == 1
     assert time.monotonic() - began < WHOLE_S
+
+
+@pytest.mark.slow
+def test_silence_has_all_the_time_that_it_is_given(fake: Start) -> None:
+    """Also more than a connection may be silent at a server of ours."""
+    server = fake(hang, no_datagram)
+    args = ["--host", f"{server.host}:{server.port}", "--key", KEY, "--only", "tcp.secure", "--timeout", "32"]
+    done = run_rdsrv("check", "--json", *args, cwd=Path("/"), within_s=60)
+    result = json.loads(done.stdout)["checks"][0]
+    assert result["status"] == "warn" and "offers no secure channel" in result["detail"], result
+    assert result["ms"] >= 32000
 
 
 def test_many_at_once(fake: Start) -> None:

@@ -139,8 +139,22 @@ def test_another_key_is_told_to_be_another(lab: Lab) -> None:
 def test_without_a_key_what_needs_one_is_not_judged(lab: Lab) -> None:
     target = lab.server("serve").target()
     results = played("--host", f"{target.host}:{target.port}")
-    assert results["tcp.secure"]["status"] == "skip" and "--key" in results["tcp.secure"]["detail"]
-    assert results["punch"]["status"] == "fail" and "key mismatch" in results["punch"]["detail"]
+    for name in ("tcp.secure", "punch", "relay.tcp", "relay.ws", "relay.mixed"):
+        assert results[name]["status"] == "skip" and "--key" in results[name]["detail"], results[name]
+    assert not [check for check in results.values() if check["status"] == "fail"]
+
+
+def test_rotations_of_the_key_are_no_fault(lab: Lab) -> None:
+    """The server offers each address the key that it used last, and then others: clients come again."""
+    server = lab.server("serve")
+    healthy(server.directory, "tcp.secure")
+    for _ in range(3):
+        old = server.key
+        done = run_rdsrv("keygen", "--rotate", "--data-dir", str(server.directory), cwd=server.directory)
+        assert done.returncode == 0, done.stderr
+        for _ in range(2):
+            healthy(server.directory, "tcp.secure")
+            assert from_outside(server.target(), "--only", "tcp.secure", key=old)["tcp.secure"]["status"] == "ok"
 
 
 def test_what_clients_are_configured_with_is_enough(lab: Lab) -> None:
@@ -207,6 +221,25 @@ def test_no_key_enforced_at_the_id_server(lab: Lab) -> None:
     server.stop()
     server.args = server.args[:-2]
     healthy(server.restarted().directory, "punch.key")
+
+
+def test_no_key_enforced_by_one_that_can_t_be_asked(lab: Lab) -> None:
+    """Where its settings aren't known, the advice is still an ID server's."""
+    server = lab.server("id", "--key", "")
+    (server.directory / "id.sock").unlink()
+    env = {"RDSRV_BIND": server.host, "RDSRV_PORT": str(server.port)}
+    check = found(server.directory, "punch.key", "warn", "no key is enforced", env=env)
+    assert "without -k" in check["fix"] and "hbbr" not in check["fix"]
+
+
+@pytest.mark.parametrize("name", ["punch.key", "relay.key"])
+def test_no_key_enforced_by_a_file(lab: Lab, name: str) -> None:
+    """Where it stands is said, since a person may not know that an empty setting opens the server."""
+    config = lab.tmp_path / "open.conf"
+    config.write_text("# that server's key\nkey =\n")
+    server = lab.server("serve", "--config", str(config))
+    check = found(server.directory, name, "warn", "")
+    assert f"now {config}:2 has it" in check["fix"], check
 
 
 def test_a_relay_that_lets_everybody_in(lab: Lab) -> None:

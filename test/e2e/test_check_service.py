@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Lab
 from localcheck import checks, command_of, found, follow, healthy, one
-from rdserver import BINARY, run_rdsrv
+from rdserver import BINARY, clean_env, free_base_port, run_rdsrv
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 
@@ -89,6 +89,90 @@ def test_a_stopped_server_is_told_to_be_stopped(lab: Lab) -> None:
         os.kill(server.pid, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("role", ["serve", "id"])
+def test_a_server_is_started_as_what_it_was(lab: Lab, role: str) -> None:
+    """Both roles in one process are `rdsrv serve`: `rdsrv id` would leave the relay out."""
+    server = lab.server(role)
+    (server.directory / "id.sock").unlink()
+    check = found(server.directory, "service.id", "fail", "no control socket")
+    assert f"rdsrv {role} --data-dir {server.directory}" in check["fix"], check
+
+
+HOLDS = """
+import pathlib, socket, sys, time
+pathlib.Path("/proc/self/comm").write_text(sys.argv[1])
+held = socket.socket()
+held.bind((sys.argv[2], int(sys.argv[3])))
+held.listen()
+print(1, flush=True)
+time.sleep(60)
+"""
+IN_GROUP = """
+mount --bind "$1" "/proc/$2/cgroup"
+shift 2
+exec "$@"
+"""
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "name, unit, is_main, says",
+    [
+        ("other", "other.service", True, "systemctl disable --now other.service"),
+        ("other", "ssh.service", False, "kill "),
+        ("docker-proxy", "docker.service", False, "docker ps --filter publish="),
+    ],
+)
+def test_whose_unit_a_holder_is(lab: Lab, tmp_path: Path, name: str, unit: str, is_main: bool, says: str) -> None:
+    """What was started in a session of ssh, or by Docker, is in its control group: neither is to be ended."""
+    server = lab.prepare("id", hosts=["127.77.8.10"])
+    group = tmp_path / "cgroup"
+    group.write_text(f"0::/system.slice/{unit}\n")
+    words = ["python3", "-c", HOLDS, name, server.host, str(server.port)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline()
+        try:
+            main = holder.pid if is_main else 1234567
+            env = programs_of(tmp_path, systemctl=f"Id={unit}\nLoadState=loaded\nMainPID={main}\n")
+            env["RDSRV_PORT"] = str(server.port)
+            prefix = ["unshare", "--mount", "sh", "-ec", IN_GROUP, "sh", str(group), str(holder.pid)]
+            check = found(server.directory, "service.stale", "fail", f"{name} (pid {holder.pid})", env=env, prefix=prefix)
+            assert says in check["fix"] and ("disable" in check["fix"]) == is_main, check["fix"]
+        finally:
+            holder.kill()
+
+
+TWINS = """
+import fcntl, os, pathlib, subprocess, sys
+data, other, rdsrv = sys.argv[1:]
+for place in (data, other):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "inode32,mode=0700", "none", place], check=True)
+subprocess.run([rdsrv, "keygen", "--data-dir", data], check=True, stdout=subprocess.DEVNULL)
+lock = os.path.join(data, "rdsrv-id.lock")
+open(lock, "w").close()
+wanted = os.stat(lock).st_ino
+files = []
+while not files or os.fstat(files[-1].fileno()).st_ino < wanted:
+    files.append(open(os.path.join(other, str(len(files))), "w"))
+assert os.fstat(files[-1].fileno()).st_ino == wanted
+fcntl.flock(files[-1], fcntl.LOCK_EX)
+args = [rdsrv, "check", "--json", "--data-dir", data, "--only", "service.id"]
+sys.exit(subprocess.run(args).returncode)
+"""
+
+
+@needs_root
+def test_a_lock_of_the_same_number_on_another_disk(tmp_path: Path) -> None:
+    """Inodes have the same numbers on every disk: who locks something there is not our server."""
+    places = [tmp_path / "data", tmp_path / "other"]
+    for place in places:
+        place.mkdir()
+    words = ["unshare", "--mount", "/usr/bin/python3", "-c", TWINS, *places, BINARY]
+    done = subprocess.run(words, env=clean_env({}), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1, done.stderr
+    assert "doesn't run" in done.stdout and "kill" not in done.stdout, done.stdout
+
+
 def test_a_port_that_another_program_holds(lab: Lab) -> None:
     server = lab.prepare("id", hosts=["127.77.8.9"])
     bound = f"import socket, time; s = socket.socket(); s.bind(({server.host!r}, {server.port})); s.listen()"
@@ -136,7 +220,8 @@ def test_a_lock_that_root_left_behind(lab: Lab, foreign: Path) -> None:
     check = found(directory, "service.stale", "fail", "belongs to another user")
     follow(check)
     assert lock.stat().st_uid == 65534
-    healthy(directory, "service.stale")
+    env = {"RDSRV_PORT": str(free_base_port(["0.0.0.0", "::"]))}
+    healthy(directory, "service.stale", env=env)
 
 
 def test_a_directory_in_the_sockets_place(lab: Lab) -> None:
@@ -163,6 +248,15 @@ def test_wrong_names_are_wrong_use(lab: Lab) -> None:
     assert done.returncode == 2 and "service.nothing" in done.stderr, BINARY
 
 
+def programs_of(tmp_path: Path, **texts: str) -> dict[str, str]:
+    """An environment whose programs of these names print these texts."""
+    for name, text in texts.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\n")
+        program.chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+
 UNIT = """User=rdsrv
 Result=exit-code
 ExecMainStatus=1
@@ -176,11 +270,7 @@ UnitFileState=enabled
 
 def test_a_unit_that_failed(lab: Lab, tmp_path: Path) -> None:
     """systemd knows why it is down, and how to start it."""
-    for name, text in (("systemctl", UNIT), ("journalctl", "rdsrv: can't start\nport 21116 is taken\n")):
-        program = tmp_path / name
-        program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\n")
-        program.chmod(0o755)
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    env = programs_of(tmp_path, systemctl=UNIT, journalctl="rdsrv: can't start\nport 21116 is taken\n")
     says = "rdsrv-id.service is failed (exit-code, exit status 1)"
     check = found(lab.directory(), "service.id", "fail", says, env=env)
     assert "can't start | port 21116 is taken" in check["detail"]

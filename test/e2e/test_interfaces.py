@@ -16,6 +16,7 @@ import network
 from clihelp import WAIT_S
 from conftest import Lab
 from handover import Manager
+from localcheck import checks
 from network import Host
 from polling import wait_until
 from rdclient import RelaySide, Target, UdpPeer, assert_joined, fresh_uuid
@@ -140,6 +141,21 @@ def test_interface_without_an_address(tailnet: Tailnet, lab: Lab) -> None:
     tailnet.add(OWN_6)
     listens(server, OWN_6)
     whole_session(lab, tailnet, server, OWN)
+
+
+def test_check_while_it_waits(tailnet: Tailnet, lab: Lab) -> None:
+    """The server is well: what is missing is the interface, and nothing is to be restarted for that."""
+    server = server_on(lab, tailnet)
+    waits(server)
+    results = checks(server.directory, "listen", prefix=tailnet.server.prefix)
+    assert len(results) == ROLES["serve"]
+    for check in results.values():
+        assert check["status"] == "fail" and f"waits for the interface {NAME} of bind" in check["detail"], check
+        assert f"bring {NAME} up" in check["fix"] and "kill" not in check["fix"], check
+    tailnet.join(OWN)
+    listens(server, OWN)
+    for check in checks(server.directory, "listen", prefix=tailnet.server.prefix).values():
+        assert check["status"] == "ok" and OWN in check["detail"], check
 
 
 def test_interface_that_gets_its_name_later(tailnet: Tailnet, lab: Lab) -> None:
