@@ -24,6 +24,7 @@ word=forth
 given=
 note=
 compose_file=
+relay_dir=
 id_unit=
 relay_unit=
 OURS='rdsrv rdsrv-id rdsrv-relay'
@@ -37,7 +38,7 @@ usage()
 
 say()
 {
-	echo "rdsrv-migrate: $*" >&2
+	echo "rdsrv-migrate: $*" >&2 || : # a terminal that is gone ends nothing
 }
 
 die()
@@ -69,6 +70,11 @@ known_directories()
 	done | sort -u
 }
 
+is_used()
+{
+	is_running "$1" || is_enabled "$1"
+}
+
 look_for_directory()
 {
 	for unit in "$id_unit" "$relay_unit"; do
@@ -76,12 +82,33 @@ look_for_directory()
 		if [ -n "$from" ] && { holds_server "$from" || [ -z "$id_unit" ]; }; then
 			return
 		fi
+		# A directory of the usual places may be one of an earlier time.
+		[ -z "$unit" ] || [ "$unit" != "${id_unit:-$relay_unit}" ] || ! is_used "$unit" ||
+			die "$unit.service runs in ${from:-a directory that it does not name}," \
+				"and neither id_ed25519 nor db_v2.sqlite3 is found there:" \
+				"name its directory"
 	done
 	from=$(known_directories)
 	[ "$(echo "$from" | wc -l)" -eq 1 ] || wrong_use "several directories hold a server:" \
 		"name one of $(echo "$from" | tr '\n' ' ')"
 	[ -n "$from" ] || look_for_compose "$(pwd -P)" "no server of hbbs in the usual places:" \
 		"name its directory or Compose file"
+}
+
+# Units that have their server in another directory than the named one are of another installation.
+# A relay may have a directory of its own.
+leave_units_of_elsewhere()
+{
+	for role in id relay; do
+		eval "unit=\$${role}_unit"
+		dir=$(directory_of_unit "$unit")
+		[ "$(readlink -f "${dir:-$from}")" != "$(readlink -f "$from")" ] || continue
+		holds_server "$dir" || continue
+		[ "$role" = id ] || [ -z "$id_unit" ] || continue
+		! is_used "$unit" || die "$unit.service runs in $dir, not in $from: name its" \
+			"directory, or stop and disable it first"
+		eval "${role}_unit="
+	done
 }
 
 # look_for_compose DIR WHY...
@@ -97,28 +124,42 @@ look_for_compose()
 look()
 {
 	if is_compose "$given"; then
-		compose_file=$(readlink -f "$given")
+		compose_file=$(readlink -f "$(dirname "$given")")/${given##*/}
 		read_compose
 	elif [ -n "$given" ] && ! holds_server "$given"; then
 		look_for_compose "$(readlink -f "$given")" "$given: neither id_ed25519 nor" \
 			"db_v2.sqlite3 is there, nor a Compose file"
 	else
-		id_unit=$(pick_unit id)
-		relay_unit=$(pick_unit relay)
+		# shellcheck disable=SC2086 # words
+		id_unit=$(pick_unit $OLD_ID)
+		# shellcheck disable=SC2086 # words
+		relay_unit=$(pick_unit $OLD_RELAY)
 		from=$given
-		[ -n "$from" ] || look_for_directory
+		if [ -n "$given" ]; then leave_units_of_elsewhere; else look_for_directory; fi
 	fi
 	[ -d "$from" ] || die "$from: no such directory"
 	from=$(cd "$from" && pwd -P)
-	[ "$from" != "$target" ] || die "$from is rdsrv's own directory: nothing to take over"
-	# A directory beside a Compose file is mounted by that.
-	[ -n "$id_unit$relay_unit$compose_file" ] || [ -z "$(compose_file_in "${from%/*}")" ] ||
-		look_for_compose "${from%/*}"
+	[ "$from" != "$(readlink -f "$target")" ] ||
+		die "$from is rdsrv's own directory: nothing to take over"
+	[ -n "$id_unit$relay_unit$compose_file" ] || look_beside
+}
+
+# A directory beside a Compose file is mounted by that.
+look_beside()
+{
+	found=$from
+	compose_file=$(compose_file_in "${from%/*}")
+	[ -n "$compose_file" ] || return 0
+	read_compose
+	[ "$(readlink -f "$from")" = "$found" ] ||
+		die "$compose_file mounts $from, not $found: name the Compose file to take over" \
+			"from that, or move it away"
+	from=$found
 }
 
 read_roles()
 {
-	relay_dir=$from
+	relay_dir=${relay_dir:-$from}
 	for role in id relay; do
 		eval "unit=\$${role}_unit"
 		[ -z "$unit" ] || unit_words "$unit" >"$scratch/$role.words"
@@ -132,15 +173,30 @@ read_roles()
 	new=rdsrv
 	[ -f "$scratch/relay.words" ] || [ ! -f "$scratch/id.words" ] || new="rdsrv-id"
 	[ -f "$scratch/id.words" ] || [ ! -f "$scratch/relay.words" ] || new="rdsrv-relay"
+	# The other role, if rdsrv has it already, goes on in one process with this one.
+	other=
+	case $new in
+	rdsrv-id) other="rdsrv-relay" ;;
+	rdsrv-relay) other="rdsrv-id" ;;
+	esac
+	case " $ours_active$ours_enabled$(with_state active "$(of_state new)") " in
+	*" ${other:-none} "*) new=rdsrv ;;
+	*" rdsrv "*) [ "$(of_state new)" != rdsrv ] || new=rdsrv other= ;;
+	*) other= ;;
+	esac
 }
 
 database()
 {
 	file=$(value id db-url | sed 's/^sqlite:\(\/\/\)\{0,1\}//; s/?.*//')
-	case ${file:-db_v2.sqlite3} in
-	/*) echo "$root$file" ;;
-	*) echo "$from/${file:-db_v2.sqlite3}" ;;
+	case $file in
+	/*) if [ -n "$compose_file" ]; then path=$(on_host "$file"); else path=$root$file; fi ;;
+	*) path=$from/${file:-db_v2.sqlite3} ;;
 	esac
+	[ -z "$file" ] || [ -f "$path" ] ||
+		die "${path:-$file}, which the DB_URL of hbbs names, is not there on this host:" \
+			"mount it, or correct DB_URL"
+	echo "$path"
 }
 
 public_key()
@@ -158,22 +214,36 @@ is_running()
 	esac
 }
 
+# Not "static" or "alias", of which systemctl says yes as well.
 is_enabled()
 {
-	systemctl --quiet is-enabled "$1.service" 2>/dev/null
+	case $(systemctl is-enabled "$1.service" 2>/dev/null) in
+	enabled*) ;;
+	*) return 1 ;;
+	esac
 }
 
-# Those of the old units for which is_running, or is_enabled.
-old_units()
+# those TEST UNIT...: the units for which is_running, or is_enabled.
+those()
 {
-	for unit in $id_unit $relay_unit; do
-		! "$1" "$unit" || printf '%s ' "$unit"
+	how=$1
+	shift
+	for unit in "$@"; do
+		if has_unit "$unit" && ! is_alias "$unit" && "$how" "$unit"; then
+			printf '%s ' "$unit"
+		fi
 	done
+}
+
+# Without a line "new", what wrote the state didn't come to its end.
+has_taken_over()
+{
+	[ -n "$(of_state new)" ]
 }
 
 is_live()
 {
-	[ -n "$active" ] || { [ -n "$compose_file" ] && [ ! -f "$state" ]; }
+	[ -n "$active" ] || { [ -n "$compose_file" ] && ! has_taken_over; }
 }
 
 # --- before anything is done
@@ -206,6 +276,12 @@ check()
 	(cd "$scratch" && env -i "PATH=$PATH" "$rdsrv" "${role:-serve}" --data-dir . \
 		--config conf --test-config) >/dev/null 2>"$scratch/why" ||
 		die "$(tail -n 1 "$scratch/why")"
+	[ ! -f "$conf" ] || awk -v begin="$BEGIN_MARK" -v end="$END_MARK" '
+		$0 == begin { inside = 1 }
+		$0 == end { inside = 0 }
+		END { exit inside }' "$conf" ||
+		die "$conf: there is \"$BEGIN_MARK\" without \"$END_MARK\":" \
+			"put that line back, behind what was taken over"
 	without_block | contradicting >"$scratch/other"
 	[ ! -s "$scratch/other" ] ||
 		die "$conf says \"$(head -n 1 "$scratch/other")\", hbbs something else:" \
@@ -225,7 +301,7 @@ rdsrv takes over from ${compose_file:-${id_unit:-hbbs}${relay_unit:+ and $relay_
 $(sed 's/^/               /' "$scratch/conf")
   stopped      ${compose_file:-${active:-(none runs)}}
   disabled     ${compose_file:-${enabled:-(none is enabled)}}
-  started      $new.service
+  started      $new.service${other:+, also in the place of $other.service}
 PLAN
 	[ -z "$note" ] || printf '\n  note         %s\n' "$note"
 	printf '\n%s stays as it is; rdsrv-migrate --back returns to it.\n' "$from"
@@ -250,7 +326,19 @@ file_names()
 {
 	for name in id_ed25519 id_ed25519.pub keyring.json keygen.log server.conf \
 		id_ed25519.bak.* id_ed25519.pub.bak.* blocklist.txt blacklist.txt; do
-		[ ! -f "$from/$name" ] && [ ! -f "$relay_dir/$name" ] || echo "$name"
+		[ -z "$(file_of "$name")" ] || echo "$name"
+	done
+}
+
+# The one that counts: the lists are hbbr's, and a key pair is of one directory.
+file_of()
+{
+	first=
+	[ "$1" = "${1%.txt}" ] || first=$relay_dir/$1
+	for place in "$first" "$from/$1"; do
+		[ -f "$place" ] || continue
+		echo "$place"
+		return
 	done
 }
 
@@ -266,8 +354,7 @@ copy_files()
 {
 	cd "$from"
 	file_names | while IFS= read -r name; do
-		file=$from/$name
-		[ -f "$file" ] || file=$relay_dir/$name
+		file=$(file_of "$name")
 		if [ -e "$target/$name" ]; then
 			cmp -s "$file" "$target/$name" || say "$target/$name is there, and stays"
 			continue
@@ -281,11 +368,11 @@ copy_files()
 	cd /
 }
 
-# What runs now has the newer peers. Those of an earlier time are kept beside them.
+# An hbbs that ran till now has the newer peers. Those of an earlier time are kept beside them.
 copy_database()
 {
 	[ -f "$db" ] || return 0
-	if [ -f "$target/db_v2.sqlite3" ] && [ -z "$live" ]; then
+	if [ -f "$target/db_v2.sqlite3" ] && [ -z "$newer" ]; then
 		say "$target/db_v2.sqlite3 is there, and stays"
 		return
 	fi
@@ -309,17 +396,35 @@ without_block()
 
 write_conf()
 {
+	if [ -f "$conf" ]; then
+		cp -p "$conf" "$conf.$$"
+	else
+		: >"$conf.$$"
+		chmod 644 "$conf.$$"
+	fi
 	{
 		without_block
 		echo "$BEGIN_MARK"
 		cat "$scratch/conf"
 		echo "$END_MARK"
 	} >"$conf.$$"
-	chmod 644 "$conf.$$"
 	sync "$conf.$$"
 	mv "$conf.$$" "$conf"
 }
 
+of_state()
+{
+	[ ! -f "$state" ] || sed -n "s/^$1$tab//p" "$state"
+}
+
+# with_state KEY UNITS: these, and those of the state.
+with_state()
+{
+	# shellcheck disable=SC2086 # words
+	{ printf '%s\n' $2; of_state "$1"; } | awk 'NF && !seen[$0]++' | tr '\n' ' '
+}
+
+# write_state [UNIT]: what is stopped, with what an earlier run has stopped, and what is started.
 write_state()
 {
 	{
@@ -328,25 +433,53 @@ write_state()
 		[ -z "$compose_file" ] || echo "compose$tab$compose_file"
 		for unit in $active; do echo "active$tab$unit"; done
 		for unit in $enabled; do echo "enabled$tab$unit"; done
-	} >"$state.$$"
+		[ ! -f "$state" ] || grep -E "^(compose|active|enabled)$tab" "$state" || :
+		[ $# -eq 0 ] || echo "new$tab$1"
+	} | awk '!seen[$0]++' >"$state.$$"
 	sync "$state.$$"
 	mv "$state.$$" "$state"
 }
 
 # --- stopping and starting
 
+# Its output goes to a file: docker would end where the terminal is gone.
+compose_quietly()
+{
+	compose "$@" >"$scratch/why" 2>&1 || {
+		say "docker compose $* of $compose_file failed: $(tail -n 3 "$scratch/why")"
+		return 1
+	}
+}
+
 stop_old()
 {
 	for unit in $enabled; do systemctl disable "$unit.service"; done
 	for unit in $active; do systemctl stop "$unit.service"; done
-	[ -z "$compose_file" ] || compose down
+	[ -z "$compose_file" ] || compose_quietly down
+}
+
+# start_units ENABLED ACTIVE: each is tried, also after one that fails.
+start_units()
+{
+	failed=
+	for unit in $1; do systemctl enable "$unit.service" || failed="$failed $unit"; done
+	for unit in $2; do systemctl start "$unit.service" || failed="$failed $unit"; done
+	for unit in $failed; do say "$unit.service did not start: see journalctl -u $unit"; done
+	[ -z "$failed" ]
 }
 
 start_old()
 {
-	for unit in $enabled; do systemctl enable "$unit.service"; done
-	for unit in $active; do systemctl start "$unit.service"; done
-	[ -z "$compose_file" ] || compose up -d
+	old=0
+	start_units "$enabled" "$active" || old=1
+	[ -z "$compose_file" ] || compose_quietly up -d || old=1
+	return $old
+}
+
+look_for_ours()
+{
+	# shellcheck disable=SC2086 # words
+	ours_enabled=$(those is_enabled $OURS) ours_active=$(those is_running $OURS)
 }
 
 stop_ours()
@@ -357,41 +490,102 @@ stop_ours()
 	done
 }
 
-start_new()
+start_ours()
 {
-	systemctl enable "$new.service"
-	systemctl start "$new.service" || {
-		say "$new.service did not start: see journalctl -u $new"
-		return 1
-	}
+	start_units "$ours_enabled" "$ours_active"
 }
 
-# Whatever went wrong: what ran before runs again.
+# Whatever went wrong, a lost terminal too: what ran before runs again.
 undo()
 {
 	status=$?
+	set +e
 	trap - EXIT
+	trap '' HUP INT TERM PIPE
+	case $stopped in
+	forth)
+		status=1
+		say "that failed: going back to what ran before"
+		stop_ours
+		rm -f "$target"/.*."$$" "$conf.$$" "$state.$$"
+		if start_old; then
+			restore_state
+		else
+			say "not all that ran before runs: correct that, then rdsrv-migrate --back"
+		fi
+		start_ours
+		;;
+	back)
+		status=1
+		say "that failed: rdsrv goes on"
+		[ -z "$ours_active$ours_enabled" ] || stop_old
+		start_ours
+		;;
+	esac
 	rm -rf "$scratch"
-	[ -n "$stopped" ] || exit "$status"
-	say "that failed: going back to what ran before"
-	stop_ours || true
-	rm -f "$target"/.*."$$" "$conf.$$" "$state.$$" "$state"
-	start_old || true
-	exit 1
+	exit "$status"
+}
+
+restore_state()
+{
+	if [ -f "$scratch/state" ]; then
+		cp "$scratch/state" "$state.$$" && mv "$state.$$" "$state"
+	else
+		rm -f "$state"
+	fi
+}
+
+# From here on, whatever ends this script undoes what it did; a reader that is gone ends nothing.
+begin()
+{
+	trap '' PIPE
+	[ ! -f "$state" ] || cp "$state" "$scratch/state"
+	stopped=$word
+}
+
+go_on()
+{
+	new=$(of_state new)
+	say "rdsrv has taken over already, from $(of_state from)"
+	[ -n "$dry_run" ] || { systemctl enable "$new.service" && start_units "" "$new"; }
 }
 
 forth()
 {
+	# shellcheck disable=SC2086 # words
+	if [ -z "$given" ] && has_taken_over && [ -z "$(those is_running $OLD_UNITS)" ]; then
+		go_on
+		return
+	fi
 	look
-	enabled=$(old_units is_enabled)
-	active=$(old_units is_running)
+	enabled=
+	active=
+	if [ -n "$id_unit$relay_unit" ]; then
+		# shellcheck disable=SC2086 # words
+		enabled=$(those is_enabled $OLD_UNITS) active=$(those is_running $OLD_UNITS)
+	fi
+	look_for_ours
 	read_roles
+	if ! has_taken_over; then
+		# What an earlier run has stopped, but for which it started nothing.
+		active=$(with_state active "$active")
+		enabled=$(with_state enabled "$enabled")
+	fi
 	live=
 	! is_live || live=yes
-	if [ -f "$state" ] && [ -z "$live" ]; then
-		say "rdsrv has taken over already, from $(sed -n "s/^from$tab//p" "$state")"
-		[ -n "$dry_run" ] || start_new
+	newer=$live
+	# shellcheck disable=SC2086 # words
+	! has_taken_over || newer=$(those is_running $OLD_ID)
+	if has_taken_over && [ -z "$live" ]; then
+		go_on
 		return
+	fi
+	[ ! -f "$state" ] || [ "$(of_state from)" = "$from" ] || die "rdsrv has taken over from" \
+		"$(of_state from), not from $from: go back first, with rdsrv-migrate --back"
+	if ! has_taken_over; then
+		# The role of rdsrv's that hbbs and hbbr didn't have is part of what was there.
+		for unit in $ours_active; do [ "$unit" = "$new" ] || active="$active$unit "; done
+		for unit in $ours_enabled; do [ "$unit" = "$new" ] || enabled="$enabled$unit "; done
 	fi
 	public=$(public_key "$from")
 	db=$(database)
@@ -400,7 +594,8 @@ forth()
 	plan
 	confirm
 	(umask 022 && mkdir -p "${conf%/*}" "${target%/*}")
-	stopped=yes
+	begin
+	write_state
 	stop_ours
 	stop_old
 	[ -d "$target" ] || mkdir -m 700 "$target"
@@ -408,26 +603,27 @@ forth()
 	copy_files
 	copy_database
 	write_conf
-	write_state
-	start_new
+	systemctl enable "$new.service"
+	start_units "" "$new"
+	write_state "$new"
 	stopped=
 	say "done: clients go on with the key they have; rdsrv-migrate --back returns to hbbs"
 }
 
 # --- and back
 
-of_state()
-{
-	sed -n "s/^$1$tab//p" "$state"
-}
-
 back()
 {
 	[ -f "$state" ] || die "there is nothing to go back to: rdsrv took over from no server here"
 	from=$(of_state from)
 	compose_file=$(of_state compose)
-	active=$(of_state active)
-	enabled=$(of_state enabled)
+	enabled=$(of_state enabled | tr '\n' ' ')
+	active=$(of_state active | tr '\n' ' ')
+	active=${active:-$enabled}
+	new=$(of_state new)
+	look_for_ours
+	[ -n "$active$compose_file" ] || die "nothing ran in $from before, and nothing would be" \
+		"started: to stop rdsrv, say systemctl disable --now ${new:-rdsrv}"
 	for unit in $active $enabled; do
 		has_unit "$unit" || die "$unit.service is gone: install what it was part of first"
 	done
@@ -437,8 +633,10 @@ back()
 	echo "Stops and disables rdsrv; starts $active$compose_file in $from again."
 	echo "$target stays. Devices that came since register there by themselves."
 	confirm
+	begin
 	stop_ours
 	start_old
+	stopped=
 	rm -f "$state"
 	say "done: what was there before runs again"
 }
@@ -469,10 +667,11 @@ done
 [ -n "$root" ] || [ "$(id -u)" -eq 0 ] || die "this needs root: run it with sudo"
 rdsrv=$(command -v rdsrv) || die "rdsrv is not on PATH: install it first"
 conf=$root/etc/rdsrv/rdsrv.conf
+[ ! -L "$conf" ] || conf=$(readlink -f "$conf")
 state=$root/etc/rdsrv/migrated-from
 target=$root/var/lib/rdsrv
 stopped=
 scratch=$(mktemp -d)
 trap undo EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT TERM PIPE
 "$word"

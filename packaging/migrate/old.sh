@@ -5,6 +5,9 @@
 # shellcheck disable=SC2154 # those
 
 tab=$(printf '\t')
+OLD_ID='hbbs rustdesk-hbbs rustdesksignal'
+OLD_RELAY='hbbr rustdesk-hbbr rustdeskrelay'
+OLD_UNITS="$OLD_ID $OLD_RELAY"
 
 # --- units
 
@@ -27,6 +30,17 @@ has_unit()
 	[ -n "$(unit_files "$1")" ]
 }
 
+# Another name of one of the old units?
+is_alias()
+{
+	file=$(readlink -f "$(unit_files "$1" | head -n 1)")
+	file=${file##*/}
+	case " $OLD_UNITS " in
+	*" ${file%.service} "*) [ "${file%.service}" != "$1" ] ;;
+	*) return 1 ;;
+	esac
+}
+
 # unit_values NAME KEY: all that the unit's files say, one a line, since an empty one
 unit_values()
 {
@@ -46,30 +60,24 @@ unit_values()
 		END { for (i = 0; i < n; i++) print value[i] }'
 }
 
-# pick_unit id|relay: of its units the one that runs, else the one that is enabled, else the first.
+# pick_unit NAME...: the one that runs, else the one that is enabled, else the first that is there.
 pick_unit()
 {
+	set -- "$(those is_running "$@")" "$(those is_enabled "$@")" "$(those true "$@")"
 	case $1 in
-	id) set -- hbbs rustdesk-hbbs rustdesksignal ;;
-	relay) set -- hbbr rustdesk-hbbr rustdeskrelay ;;
+	*" "?*) die "these run at the same time: ${1% }: stop those that rdsrv isn't to replace" ;;
 	esac
-	first=
-	for how in is-active is-enabled; do
-		for name in "$@"; do
-			has_unit "$name" || continue
-			first=${first:-$name}
-			if systemctl --quiet "$how" "$name.service" >/dev/null 2>&1; then
-				echo "$name"
-				return
-			fi
-		done
+	for unit in $1 $2 $3; do
+		echo "$unit"
+		return
 	done
-	echo "$first"
 }
 
+# Nothing where there is none, or one that only systemd can tell (%).
 directory_of_unit()
 {
-	[ -z "$1" ] || unit_values "$1" WorkingDirectory | tail -n 1 | sed "s|^-*|$root|; s|/*\$||"
+	[ -z "$1" ] || unit_values "$1" WorkingDirectory | tail -n 1 |
+		sed "/%/d; s|^-*|$root|; s|/*\$||"
 }
 
 # As words, one a line; quotes and backslashes as systemd and shells know them.
@@ -98,32 +106,44 @@ is_compose()
 	esac
 }
 
+# The file that Compose takes in this directory by itself, if it runs hbbs or hbbr.
 compose_file_in()
 {
 	for file in "$1/compose.yaml" "$1/compose.yml" "$1/docker-compose.yml" \
 		"$1/docker-compose.yaml"; do
-		if [ -f "$file" ] && grep -qE 'hbbs|hbbr|rustdesk-server' "$file"; then
-			echo "$file"
-			return
-		fi
+		[ -f "$file" ] || continue
+		! grep -qE 'hbbs|hbbr|rustdesk-server' "$file" || echo "$file"
+		return
 	done
 }
 
+has_docker_compose()
+{
+	docker compose version >/dev/null 2>&1
+}
+
+# With -f, Compose would leave out docker-compose.override.yml and the like.
 compose()
 {
-	if docker compose version >/dev/null 2>&1; then
-		docker compose -f "$compose_file" "$@"
-	else
-		docker-compose -f "$compose_file" "$@"
-	fi
+	[ "$compose_file" = "$(compose_file_in "${compose_file%/*}")" ] ||
+		set -- -f "$compose_file" "$@"
+	(
+		cd "${compose_file%/*}" || exit
+		if has_docker_compose; then docker compose "$@"; else docker-compose "$@"; fi
+	)
 }
 
 # The services' lines; Docker knows best what the file means.
 read_compose()
 {
-	compose config >"$scratch/config" 2>/dev/null || cat "$compose_file" >"$scratch/config"
+	if has_docker_compose || command -v docker-compose >/dev/null; then
+		compose config >"$scratch/config" 2>"$scratch/why" ||
+			die "docker compose config refuses $compose_file: $(cat "$scratch/why")"
+	else
+		cat "$compose_file" >"$scratch/config"
+	fi
 	awk -f "$shared/compose.awk" "$scratch/config" >"$scratch/compose"
-	# To each service: its words, and how hbbs and hbbr get theirs.
+	# To each service: its words, its mounts, and how hbbs and hbbr get theirs.
 	cut -f 1 "$scratch/compose" | sort -u | while IFS= read -r service; do
 		awk -F '\t' -v service="$service" '$1 == service' "$scratch/compose" >"$scratch/one"
 		{
@@ -143,17 +163,44 @@ read_compose()
 		*) continue ;;
 		esac
 		[ "$kind" = both ] || cp "$scratch/words" "$scratch/$kind.words"
-		sed -n "s/^[^$tab]*${tab}volume$tab//p" "$scratch/one" |
-			sed -n "s|:$mounted\\(:.*\\)*\$||p" | head -n 1 >>"$scratch/data"
+		[ "$kind" != both ] || kind=id
+		sed -n "s/^[^$tab]*${tab}volume$tab//p" "$scratch/one" >"$scratch/$kind.mounts"
+		sed -n "s|:$mounted/*\\(:.*\\)*\$||p" "$scratch/$kind.mounts" | head -n 1 \
+			>>"$scratch/$kind.data"
 	done
-	data=$(sort -u "$scratch/data" 2>/dev/null || true)
+	from=$(mounted_directory id hbbs)
+	relay_dir=$(mounted_directory relay hbbr)
+	[ -f "$scratch/id.words" ] || from=$relay_dir
+	[ -n "$from" ] || die "$compose_file: no service of hbbs whose data directory is mounted"
+}
+
+# mounted_directory ROLE PROGRAM
+mounted_directory()
+{
+	data=$(sort -u "$scratch/$1.data" 2>/dev/null || true)
 	case $data in
-	'') die "$compose_file: no service of hbbs whose data directory is mounted" ;;
 	*"
-"*) die "$compose_file: hbbs and hbbr have directories of their own: name hbbs's" ;;
-	/*) from=$data ;;
-	*) from=${compose_file%/*}/$data ;;
+"*) die "$compose_file: several services of $2 have directories of their own: keep one" ;;
+	'' | /*) echo "$data" ;;
+	[!.~]*)
+		die "$compose_file: the data of $2 is in the volume $data: take the services" \
+			"down, and name the directory that docker volume inspect shows as" \
+			"Mountpoint (docker volume ls has the volume's whole name)"
+		;;
+	*) echo "${compose_file%/*}/$data" ;;
 	esac
+}
+
+# Where a path in the container of hbbs is on the host, if it is mounted.
+on_host()
+{
+	awk -F : -v path="$1" -v here="${compose_file%/*}" '
+		{ target = $2; sub(/\/+$/, "", target) }
+		index(path "/", target "/") == 1 && length(target) >= best {
+			best = length(target)
+			found = ($1 ~ /^\// ? "" : here "/") $1 substr(path, best + 1)
+		}
+		END { print found }' "$scratch/id.mounts"
 }
 
 # The image with both in one container, told by its environment.
@@ -186,8 +233,9 @@ read_settings()
 		found { print }
 		$0 ~ "(^|/)" program "$" { found = 1 }
 		END { exit !found }' >"$scratch/line" ||
-		die "the command of its ${unit:-service} doesn't name $program: $(
-			sed "/^E$tab/d" "$scratch/$1.words" | tr '\n' ' ')"
+		die "the command of ${unit:-its service} doesn't name $program, but" \
+			"$(sed "/^E$tab/d" "$scratch/$1.words" | head -n 1): have it start" \
+			"$program under that name first"
 	{
 		sed -n "/^E$tab/p" "$scratch/$1.words"
 		[ ! -f "$2/.env" ] || sed "s/^/D$tab/" "$2/.env"
@@ -247,7 +295,8 @@ merge_keys()
 	esac >"$scratch/key"
 	if [ "${#key}" -eq 88 ]; then
 		die "a secret key is in hbbs's command line or environment: put it into a file" \
-			"and import it with rdsrv keygen --data-dir $from --import FILE, and take it out of there"
+			"and import it with rdsrv keygen --data-dir $from --import FILE, and take" \
+			"it out of there"
 	fi
 }
 

@@ -3,19 +3,23 @@ of its own. The servers that its systemctl starts are real ones, as the unit of 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
 import subprocess
+import termios
 from pathlib import Path
 
 import database
+from polling import wait_until
 from rdserver import BINARY, clean_env, keygen
 
 MIGRATE = Path(__file__).resolve().parents[2] / "packaging" / "migrate.sh"
 OUR_UNITS = ("rdsrv", "rdsrv-id", "rdsrv-relay")
 
-# Keeps what is enabled and what runs as files; START_FAILS names a unit that is tried again and again.
+# Keeps what is enabled and what runs as files; START_FAILS names a unit that is tried again and again. A file
+# on.VERB.UNIT is run behind that.
 SYSTEMCTL = """#!/bin/sh
 [ "$1" != --quiet ] || shift
 unit=${2%.service}
@@ -26,7 +30,11 @@ is-active)
 	echo inactive
 	exit 3
 	;;
-is-enabled) [ -e "$HOST_STATE/enabled.$unit" ] ;;
+is-enabled)
+	[ ! -e "$HOST_STATE/static.$unit" ] || { echo static; exit 0; }
+	[ -e "$HOST_STATE/enabled.$unit" ] || { echo disabled; exit 1; }
+	echo enabled
+	;;
 enable) : >"$HOST_STATE/enabled.$unit" ;;
 disable) rm -f "$HOST_STATE/enabled.$unit" ;;
 start)
@@ -36,16 +44,19 @@ start)
 stop) rm -f "$HOST_STATE/active.$unit" ;;
 *) exit 9 ;;
 esac
+[ ! -e "$HOST_STATE/on.$1.$unit" ] || . "$HOST_STATE/on.$1.$unit"
 """
+# Says what the file says, and the override file; one that says BROKEN is refused. A file no-compose takes it away.
 DOCKER = """#!/bin/sh
-[ "$1 $2" != "compose version" ] || exit 0
-[ "$1 $2" = "compose -f" ] || exit 9
-file=$3
-shift 3
+[ "$1" = compose ] && [ ! -e "$HOST_STATE/no-compose" ] || exit 9
+shift
+[ "$1" != version ] || exit 0
 echo "compose $*" >>"$HOST_STATE/log"
-case $* in
-config) exit 1 ;;
-esac
+[ "$*" != "-f $2 config" ] || exec cat "$2"
+[ "$*" = config ] || exit 0
+! grep BROKEN *compose.y*ml >&2 || exit 1
+cat *compose.y*ml
+[ ! -e docker-compose.override.yml ] || sed 1d docker-compose.override.yml
 """
 
 
@@ -122,7 +133,7 @@ class OldHost:
     def log(self) -> list[str]:
         """What systemctl and docker were told to do."""
         lines = (self.state / "log").read_text().splitlines()
-        return [line for line in lines if not line.startswith("is-") and line != "compose config"]
+        return [line for line in lines if not line.startswith("is-") and not line.endswith(" config")]
 
     # --- the script
 
@@ -132,6 +143,26 @@ class OldHost:
         command = ["sh", str(MIGRATE), "--root", str(self.root), *args]
         options = dict(stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
         return subprocess.run(command, cwd=cwd or self.root, env=env, **options)  # type: ignore[call-overload]
+
+    def interrupted(self, how: str) -> None:
+        """Runs it, and takes away its terminal or the pipe of its output while it stops hbbr."""
+        hook = self.state / "on.stop.hbbr"
+        hook.write_text('echo >"$HOST_STATE/now"; while [ ! -e "$HOST_STATE/gone" ]; do sleep 0.05; done')
+        env = clean_env({"HOST_STATE": str(self.state)})
+        env["PATH"] = f"{self.bin}:{env['PATH']}"
+        command = ["sh", str(MIGRATE), "--root", str(self.root), "--yes"]
+        ours, its = os.openpty() if how == "terminal" else os.pipe()
+        setup = (lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0)) if how == "terminal" else None
+        options = dict(stdin=its if how == "terminal" else subprocess.DEVNULL, stdout=its, stderr=its)
+        process = subprocess.Popen(
+            command, env=env, cwd=self.root, start_new_session=True, preexec_fn=setup, **options
+        )  # type: ignore[call-overload]
+        os.close(its)
+        wait_until((self.state / "now").exists, 10)
+        os.close(ours)
+        (self.state / "gone").touch()
+        process.wait(60)
+        hook.unlink()
 
     def answer(self, text: str) -> int:
         """Runs it on a terminal and types the text; its exit code."""
@@ -166,3 +197,61 @@ def picture(directory: Path) -> dict[str, tuple[int, int, int, bytes]]:
         for name, p in files.items()
         for s in [p.stat()]
     }
+
+
+Kind = tuple[str, str, str, str]
+
+# Directory, units, and what their command lines are.
+PACKAGES = ("/var/lib/rustdesk-server", "rustdesk-hbbs", "rustdesk-hbbr", "/usr/bin/")
+GUIDES = ("/var/lib/rustdesk", "hbbs", "hbbr", "/usr/local/bin/")
+SCRIPTS = ("/opt/rustdesk", "rustdesksignal", "rustdeskrelay", "/opt/rustdesk/")
+
+COMPOSE = """services:
+  hbbs:
+    image: rustdesk/rustdesk-server:latest
+    command: hbbs -r relay.example.com   # told to clients
+    environment:
+      - ALWAYS_USE_RELAY=Y
+    volumes:
+      - ./data:/root
+  hbbr:
+    image: rustdesk/rustdesk-server:latest
+    command: ["hbbr", "-k", "_"]
+    volumes:
+      - ./data:/root
+"""
+SUPERVISED = """services:
+  rustdesk:
+    image: rustdesk/rustdesk-server-s6:latest
+    environment:
+      RELAY: "relay.example.com:21117"
+      ENCRYPTED_ONLY: 1
+    volumes:
+      - type: bind
+        source: ./data
+        target: /data
+"""
+
+
+def installed(host: OldHost, kind: Kind = PACKAGES, flags: str = "", relay_flags: str = "") -> Path:
+    directory, id_unit, relay_unit, programs = kind
+    path = host.data(directory)
+    host.service(id_unit, f"{programs}hbbs {flags}", directory)
+    host.service(relay_unit, f"{programs}hbbr {relay_flags}", directory)
+    return path
+
+
+def untouched(host: OldHost, *args: str, code: int = 1, **options: str) -> str:
+    """The script refuses, and nothing has happened; what it says."""
+    done = host.run(*args, **options)  # type: ignore[arg-type]
+    assert done.returncode == code, done.stdout + done.stderr
+    assert host.log == []
+    assert not host.target.joinpath(database.NAME).exists()
+    return done.stderr
+
+
+def compose_in(host: OldHost, directory: str, text: str, name: str = "compose.yaml") -> Path:
+    path = host.root / directory.lstrip("/")
+    path.mkdir(parents=True, exist_ok=True)
+    (path / name).write_text(text)
+    return path

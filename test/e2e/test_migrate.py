@@ -1,4 +1,4 @@
-"""migrate.sh: rdsrv takes over from hbbs's units and Compose files, and goes back."""
+"""migrate.sh: rdsrv takes over from hbbs's units, with their settings, and goes back."""
 
 from __future__ import annotations
 
@@ -11,28 +11,13 @@ import pytest
 
 import database
 from conftest import Lab
-from oldhost import OldHost, picture
+from oldhost import Kind, PACKAGES, GUIDES, SCRIPTS, COMPOSE, OldHost, picture, installed
 from test_session import punched_by_tcp, relay_agreed
-
-Kind = tuple[str, str, str, str]
-
-# Directory, units, and what their command lines are.
-PACKAGES = ("/var/lib/rustdesk-server", "rustdesk-hbbs", "rustdesk-hbbr", "/usr/bin/")
-GUIDES = ("/var/lib/rustdesk", "hbbs", "hbbr", "/usr/local/bin/")
-SCRIPTS = ("/opt/rustdesk", "rustdesksignal", "rustdeskrelay", "/opt/rustdesk/")
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> OldHost:
     return OldHost(tmp_path / "host")
-
-
-def installed(host: OldHost, kind: Kind = PACKAGES, flags: str = "", relay_flags: str = "") -> Path:
-    directory, id_unit, relay_unit, programs = kind
-    path = host.data(directory)
-    host.service(id_unit, f"{programs}hbbs {flags}", directory)
-    host.service(relay_unit, f"{programs}hbbr {relay_flags}", directory)
-    return path
 
 
 # --- units of each kind
@@ -172,59 +157,6 @@ def test_key_flags(host: OldHost, flags: str, relay_flags: str, key: str | None)
     assert ("hbbr asked for no key" in done.stdout) == (flags == relay_flags == "")
 
 
-# --- Compose files
-
-COMPOSE = """services:
-  hbbs:
-    image: rustdesk/rustdesk-server:latest
-    command: hbbs -r relay.example.com   # told to clients
-    environment:
-      - ALWAYS_USE_RELAY=Y
-    volumes:
-      - ./data:/root
-  hbbr:
-    image: rustdesk/rustdesk-server:latest
-    command: ["hbbr", "-k", "_"]
-    volumes:
-      - ./data:/root
-"""
-SUPERVISED = """services:
-  rustdesk:
-    image: rustdesk/rustdesk-server-s6:latest
-    environment:
-      RELAY: "relay.example.com:21117"
-      ENCRYPTED_ONLY: 1
-    volumes:
-      - type: bind
-        source: ./data
-        target: /data
-"""
-
-
-@pytest.mark.parametrize("named", ["file", "directory", "data", "here"])
-def test_compose(host: OldHost, named: str) -> None:
-    old = host.data("/srv/rd/data")
-    file = old.parent / "docker-compose.yml"
-    file.write_text(COMPOSE)
-    args = {"file": [str(file)], "directory": [str(file.parent)], "data": [str(old)], "here": []}[named]
-    before = picture(old)
-    host.migrate(*args, cwd=file.parent)
-    assert picture(old) == before
-    assert host.log == ["compose down", "enable rdsrv", "start rdsrv"]
-    expected = {"data-dir": "/var/lib/rdsrv", "relay-servers": "relay.example.com", "always-use-relay": "Y"}
-    assert host.settings == expected
-    assert set(database.rows(host.target)) == set(database.rows(database.VECTOR.parent))
-    assert host.run("--back", "--yes").returncode == 0
-    assert host.log[3:] == ["disable rdsrv", "stop rdsrv", "compose up -d"]
-
-
-def test_compose_of_the_supervised_image(host: OldHost) -> None:
-    old = host.data("/srv/rd/data")
-    (old.parent / "compose.yaml").write_text(SUPERVISED)
-    host.migrate(str(old.parent))
-    assert host.settings == {"data-dir": "/var/lib/rdsrv", "relay-servers": "relay.example.com:21117"}
-
-
 # --- again, and back
 
 
@@ -272,106 +204,36 @@ def test_settings_that_are_there_stay(host: OldHost) -> None:
     assert host.settings["relay-servers"] == "a.example.com"
 
 
-# --- what must not happen
+# --- what rdsrv did before
 
 
-def untouched(host: OldHost, *args: str, code: int = 1, **options: str) -> str:
-    """The script refuses, and nothing has happened; what it says."""
-    done = host.run(*args, **options)  # type: ignore[arg-type]
-    assert done.returncode == code, done.stdout + done.stderr
-    assert host.log == []
-    assert not host.target.joinpath(database.NAME).exists()
-    return done.stderr
-
-
-def test_another_key_is_never_overwritten(host: OldHost) -> None:
-    installed(host)
-    mine = host.data("/var/lib/rdsrv", peers=False)
-    before = picture(mine)
-    assert "has another key" in untouched(host, "--yes")
-    assert picture(mine) == before
-
-
-def test_damaged_database(host: OldHost) -> None:
-    old = installed(host)
-    (old / database.NAME).write_bytes(b"x" * 9000)
-    assert "can't read the database" in untouched(host, "--yes")
-
-
-def test_damaged_key(host: OldHost) -> None:
-    old = installed(host)
-    (old / "id_ed25519").write_text("x")
-    assert "id_ed25519" in untouched(host, "--yes")
-
-
-@pytest.mark.parametrize(
-    "flags, why",
-    [
-        ("-x", "there is no option -x"),
-        ("-r $NOBODY", "$NOBODY is set nowhere"),
-        ("-p 99999999", "port"),
-        ("-k a", "different keys"),
-        ("-r 'a", "a quote without end"),
-        ("-p", "has no value"),
-    ],
-)
-def test_flags_that_can_not_be_taken_over(host: OldHost, flags: str, why: str) -> None:
-    installed(host, flags=flags, relay_flags="-k b" if flags == "-k a" else "")
-    assert why in untouched(host, "--yes")
-
-
-def test_setting_that_contradicts(host: OldHost) -> None:
-    installed(host, flags="-r a.example.com")
-    host.conf.parent.mkdir()
-    host.conf.write_text("relay_servers = b.example.com\n")
-    assert "hbbs something else" in untouched(host, "--yes")
-
-
-def test_several_directories(host: OldHost) -> None:
+@pytest.mark.parametrize("fails", ["", "rdsrv"])
+def test_role_that_rdsrv_has_already_goes_on(host: OldHost, fails: str) -> None:
     host.data("/var/lib/rustdesk")
-    host.data("/opt/rustdesk-server/data")
-    assert "name one of" in untouched(host, "--yes", code=2)
+    host.service("hbbs", "/usr/bin/hbbs", "/var/lib/rustdesk")
+    host.unit("rdsrv-relay", "", place="usr/lib", running=True)
+    before = {"hbbs", "rdsrv-relay"}
+    done = host.run("--yes", start_fails=fails)
+    assert "rdsrv.service, also in the place of rdsrv-relay.service" in done.stdout
+    assert host.active == host.enabled == (before if fails else {"rdsrv"})
+    if not fails:
+        assert host.run("--back", "--yes").returncode == 0
+        assert host.active == host.enabled == before
 
 
-def test_nothing_there(host: OldHost) -> None:
-    assert "name its directory" in untouched(host, "--yes")
-
-
-def test_no_units_of_ours(host: OldHost) -> None:
-    installed(host)
-    (host.root / "usr/lib/systemd/system/rdsrv.service").unlink()
-    assert "rdsrv.service is not there" in untouched(host, "--yes")
-
-
-def test_asks_on_a_terminal_only(host: OldHost) -> None:
-    installed(host)
-    assert "say --yes" in untouched(host, code=2)
-
-
-@pytest.mark.parametrize("answer, goes_on", [("y\n", True), ("\n", False), ("n\n", False)])
-def test_asks(host: OldHost, answer: str, goes_on: bool) -> None:
-    installed(host)
-    assert host.answer(answer) == (0 if goes_on else 1)
-    assert (host.active == {"rdsrv"}) == goes_on
-    assert (host.log == []) != goes_on
-
-
-def test_dry_run(host: OldHost) -> None:
-    old = installed(host, flags="-r a.example.com")
-    before = picture(old)
-    shown = host.run("--dry-run")
-    untouched(host, "--dry-run", code=0)
-    assert "relay-servers = a.example.com" in shown.stdout
-    assert (picture(old), host.conf.exists(), host.active) == (before, False, {"rustdesk-hbbs", "rustdesk-hbbr"})
-
-
-def test_goes_back_if_rdsrv_does_not_start(host: OldHost) -> None:
-    old = installed(host)
-    before = picture(old)
-    done = host.run("--yes", start_fails="rdsrv")
-    assert done.returncode == 1
-    assert "going back" in done.stderr
-    assert host.active == host.enabled == {"rustdesk-hbbs", "rustdesk-hbbr"}
-    assert picture(old) == before
+def test_second_run_starts_what_the_first_has(host: OldHost) -> None:
+    host.data("/var/lib/rustdesk")
+    host.service("hbbs", "/usr/bin/hbbs", "/var/lib/rustdesk")
     host.migrate()
-    assert host.active == {"rdsrv"}
+    (host.root / "etc/systemd/system/hbbs.service").unlink()
+    host.migrate()
+    assert host.active == host.enabled == {"rdsrv-id"}
+
+
+def test_second_run_after_compose_in_another_directory(host: OldHost) -> None:
+    old = host.data("/srv/rd/data")
+    (old.parent / "compose.yaml").write_text(COMPOSE)
+    host.migrate(str(old.parent))
+    log = host.log
+    assert "has taken over already" in host.migrate().stderr
+    assert host.log == [*log, "enable rdsrv", "start rdsrv"]
