@@ -19,7 +19,8 @@ install: $(BUILD)/rdsrv completions
 	$(INSTALL) -D -m 0755 $(BUILD)/rdsrv $(DESTDIR)$(BINDIR)/rdsrv
 	for name in hbbs hbbr rustdesk-utils; do \
 		link=$(DESTDIR)$(BINDIR)/$$name; \
-		if [ -e "$$link" ] && [ ! -L "$$link" ]; then \
+		target=$$(readlink "$$link" || [ ! -e "$$link" ] || echo "a file"); \
+		if [ -n "$$target" ] && [ "$${target##*/}" != rdsrv ]; then \
 			echo "$$link is another program, and stays"; \
 		else \
 			ln -sf rdsrv "$$link"; \

@@ -164,7 +164,11 @@ guess_host()
 again()
 {
 	words="sh $0 $1"
-	[ "$data" = "$root/data" ] || words="$words --data-dir $data"
+	case $data in
+	"$root/data") ;;
+	*[!A-Za-z0-9_./-]*) words="$words --data-dir '$data'" ;;
+	*) words="$words --data-dir $data" ;;
+	esac
 	echo "$words"
 }
 
@@ -293,12 +297,22 @@ esac
 id_server=
 test_config=
 next=
+other=
 for option in "$@"; do
 	case $next in
+	'')
+		case $option in
+		-d | --data-dir | --data-dir=*) ;;
+		*) other=$option ;;
+		esac
+		;;
 	id-server) id_server=$option ;;
 	data-dir) data=$option ;;
 	esac
-	next=
+	[ -z "$next" ] || {
+		next=
+		continue
+	}
 	case $option in
 	--id-server | --data-dir) next=${option#--} ;;
 	-d) next='data-dir' ;;
@@ -307,6 +321,13 @@ for option in "$@"; do
 	--test-config) test_config=yes ;;
 	esac
 done
+if [ -n "$next" ]; then
+	echo "quickstart: --$next needs a value" >&2
+	exit 2
+elif [ "$word" != start ] && [ -n "$other" ]; then
+	echo "quickstart: $word takes --data-dir DIR, and no $other" >&2
+	exit 2
+fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -33,10 +33,31 @@ rdsrv=${RDSRV:-$(command -v rdsrv || true)}
 [ -x "$rdsrv" ] || die "no rdsrv on PATH, and no $rdsrv: install it, or name it with RDSRV"
 
 # Whoever has the key may use the relay, and names and addresses of a network are its owner's: they
-# are for no repository.
-if command -v git >/dev/null && git -C "$dir" rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-	for name in rustdesk windows/rustdesk; do
-		git -C "$dir" check-ignore -q "$name/server.conf" ||
+# are for no repository. Root, who runs this mostly, is told nothing of another user's repository
+# unless it is called safe, which Git before 2.38 takes from its settings only.
+git_there()
+{
+	LC_ALL=C git -c safe.directory='*' -C "$dir" "$@"
+}
+# Git's word on whether it is in one. Where it can't tell, the stick isn't written.
+is_inside()
+{
+	git_there rev-parse --is-inside-work-tree 2>/dev/null && return
+	why=$(git_there rev-parse --is-inside-work-tree 2>&1) || true
+	case $why in
+	*'not a git repository'*) ;;
+	*safe.directory*)
+		die "$dir is in another user's Git repository, of which Git tells nothing: run this as" \
+			"that user, or say git config --global --add safe.directory with the repository's" \
+			"directory"
+		;;
+	*) die "Git can't tell whether $dir is in a repository; mend that first: $why" ;;
+	esac
+}
+if command -v git >/dev/null; then
+	inside=$(is_inside)
+	[ "$inside" != true ] || for name in rustdesk windows/rustdesk; do
+		git_there check-ignore -q "$name/server.conf" ||
 			die "$dir is in a Git repository, which does not ignore $name/: add it to" \
 				"$dir/.gitignore first"
 	done

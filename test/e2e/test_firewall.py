@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import socket
@@ -22,6 +23,7 @@ from test_addresses import assert_reached, assert_relayed
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "packaging" / "firewall"
 ID_PORT = 21116
+API_PORT = 21114
 MINIMUM = {("tcp", 21115), ("tcp", 21116), ("tcp", 21117), ("udp", 21116)}
 FULL = MINIMUM | {("tcp", 21118), ("tcp", 21119), ("udp", 21117)}
 Ports = set[tuple[str, int]]
@@ -158,13 +160,20 @@ def site() -> Iterator[Site]:
         site.remove()
 
 
-def is_open(site: Site, host: str, port: int) -> bool:
-    def knock() -> bool:
+def knock(site: Site, host: str, port: int) -> int | None:
+    """The error of a connection: 0 if there is one, None if nothing answers."""
+
+    def go() -> int | None:
         with socket.socket() as sock:
             sock.settimeout(0.4)
-            return sock.connect_ex((host, port)) == 0
+            error = sock.connect_ex((host, port))
+            return None if error == errno.EAGAIN else error
 
-    return site.clients.run(knock)
+    return site.clients.run(go)
+
+
+def is_open(site: Site, host: str, port: int) -> bool:
+    return knock(site, host, port) == 0
 
 
 def registers(site: Site, lab: Lab, peer: Callable[[], UdpPeer]) -> bool:
@@ -192,6 +201,8 @@ def test_nftables(installed: Path, site: Site, lab: Lab, which: str, wan: Ports)
         target = server.target(host)
         tcp = {("tcp", port) for port in range(21114, 21121) if is_open(site, host, port)}
         assert tcp == {port for port in ports if port[0] == "tcp"}, host
+        # Nobody listens there; clients who try it are not to wait.
+        assert knock(site, host, API_PORT) == (errno.ECONNREFUSED if ports else None)
         assert registers(site, lab, lambda: UdpPeer(target, source=client)) == (("udp", ID_PORT) in ports)
         if not ports:
             continue

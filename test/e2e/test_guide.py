@@ -17,6 +17,7 @@ import pytest
 from clihelp import called, rdsrv
 from conftest import Lab
 from documents import GUIDE, PACKAGING, REPOSITORY, blocks_of, problems_of_call, words_of
+from keyhelp import did, listed
 from rdserver import RUN_S, Server, clean_env
 
 # Who would change this machine, or asks what isn't here.
@@ -24,7 +25,7 @@ SYSTEM_PROGRAMS = {"systemctl", "systemd-sysusers", "systemd-tmpfiles", "journal
 SYSTEM_PROGRAMS |= {"apt", "dnf", "make", "chown", "rdsrv-migrate", "tar"}
 SYSTEM_SCRIPTS = {"packaging/deps.sh"}
 TARBALL = "rdsrv-VERSION-linux-ARCH"
-UNPACKED = {TARBALL, "/usr/local/", "/"}  # what test/full does with the tarball
+UNPACKED = {TARBALL, "/usr/local/", "/usr/local/bin/rdsrv", "/"}  # what test/full does with the tarball
 SUDO = '#!/bin/sh\nexec "$@"\n'
 PAGE = "rdsrv-guide.7"
 
@@ -85,7 +86,12 @@ class Desk:
         line = line.replace("/var/lib/rdsrv", str(self.server.directory)).replace("/media/", f"{self.directory}/media/")
         line = line.replace("/root/", f"{self.directory}/root/").replace("~", str(self.directory / "home"))
         line = re.sub(r"(?<=--host )id\.example\.com", f"{self.server.host}:{self.server.port}", line)
+        if "-DATE" in line:
+            line = line.replace("-DATE", self.backups()[-1].name.removeprefix("rdsrv-backup"))
         return re.sub(r"\bKEY\b", self.server.key, line)
+
+    def backups(self) -> list[Path]:
+        return sorted((self.directory / "root").glob("rdsrv-backup*"))
 
     def run(self, command: Command) -> subprocess.CompletedProcess[str]:
         env = clean_env({"RDSRV_DATA_DIR": str(self.server.directory), "HOME": str(self.directory / "home")})
@@ -142,9 +148,39 @@ def serve_as_told(lab: Lab, desk: Desk, command: Command) -> None:
 
 def assert_restored(lab: Lab, desk: Desk) -> None:
     """What the backup's commands left starts, with the key that was backed up."""
-    backup = (desk.directory / "root/rdsrv-backup/id_ed25519.pub").read_text()
+    backup = (desk.backups()[-1] / "id_ed25519.pub").read_text()
     again = lab.server("serve", "--id-server", "id.example.com", directory=desk.server.directory)
     assert again.key == backup.strip()
+
+
+def test_a_second_backup_is_not_hidden_in_the_first(lab: Lab, tmp_path: Path) -> None:
+    """Of two backups, the older one isn't taken for the newer; if both have one name, the second isn't made."""
+    desk = Desk(lab.server("serve", "--id-server", "id.example.com"), tmp_path)
+    at = next(i for i, command in enumerate(OWN) if "ctl id backup" in command.line)
+    make, move = OWN[at : at + 2]
+    for command in (make, move):
+        desk.assert_right(command)
+    (first,) = desk.backups()
+    kept = sorted(path.name for path in first.iterdir())
+    assert "id_ed25519" in kept
+    desk.assert_right(make)
+    assert desk.run(move).returncode != 0 or len(desk.backups()) == 2
+    assert sorted(path.name for path in first.iterdir()) == kept
+
+
+def test_what_ends_a_leaked_keyring(tmp_path: Path) -> None:
+    """The guide's two rotations and the retirement leave no key accepted whose secret was in the directory."""
+    page = " ".join(GUIDE.read_text().split())
+    assert "rotate so twice" in page and ".Ql keygen --retire all" in page
+    did(tmp_path)
+    did(tmp_path, "--rotate", "--grace", "30d")
+    did(tmp_path, "--next")
+    leaked = {key["key"] for key in listed(tmp_path)}
+    assert len(leaked) == 3
+    for args in (("--rotate", "--grace", "0"), ("--rotate", "--grace", "0"), ("--retire", "all")):
+        did(tmp_path, *args)
+    works = {key["key"] for key in listed(tmp_path) if key["state"] != "retired, refused"}
+    assert len(works) == 1 and not works & leaked
 
 
 # --- those that are read --------------------------------------------------------------------------------------------
@@ -154,6 +190,13 @@ def assert_restored(lab: Lab, desk: Desk) -> None:
 def test_commands_are_shell(command: Command) -> None:
     done = subprocess.run(["sh", "-n", "-c", command.line], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_one_role_takes_the_place_of_both() -> None:
+    """The units end each other: if both are enabled, a reboot may start the other one."""
+    lines = [command.line for command in COMMANDS]
+    (at,) = [i for i, line in enumerate(lines) if "enable --now rdsrv-relay.service" in line]
+    assert lines[at - 1] == "sudo systemctl disable --now rdsrv.service"
 
 
 def units() -> set[str]:

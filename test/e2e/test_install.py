@@ -97,3 +97,16 @@ def test_programs_of_others_stay(installed: Path) -> None:
     (installed / "bin" / "hbbs").write_text("stock")
     assert "hbbs is another program, and stays" in make_install(installed.parent)
     assert (installed / "bin" / "hbbs").read_text() == "stock"
+
+
+def test_links_to_programs_of_others_stay(installed: Path) -> None:
+    """Wherever they are, or were."""
+    for name, target in (("hbbs", "/opt/rustdesk/hbbs"), ("hbbr", "hbbr-1.1.14"), ("rustdesk-utils", "/usr/bin/rdsrv")):
+        (installed / "bin" / name).unlink()
+        (installed / "bin" / name).symlink_to(target)
+    (installed / "bin" / "hbbr-1.1.14").write_text("stock")
+    said = make_install(installed.parent)
+    assert "hbbs is another program, and stays" in said and "hbbr is another program, and stays" in said
+    assert os.readlink(installed / "bin" / "hbbs") == "/opt/rustdesk/hbbs"
+    assert os.readlink(installed / "bin" / "hbbr") == "hbbr-1.1.14"
+    assert os.readlink(installed / "bin" / "rustdesk-utils") == "rdsrv"

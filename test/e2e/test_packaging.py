@@ -3,17 +3,18 @@ examples of settings are accepted, and the stick for imaging Windows holds what 
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 import pytest
 
-from clihelp import PAIR, PUBLIC, SECRET, Done, called, names_in, new_dir, place_pair, settings
+from clihelp import NOBODY, PAIR, PUBLIC, SECRET, Done, called, names_in, new_dir, place_pair, settings
 from rdserver import RUN_S, clean_env
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
@@ -92,8 +93,8 @@ def test_settings_for_a_tailnet(tmp_path: Path, name: str) -> None:
 # --- Windows --------------------------------------------------------------------------------------------------------
 
 
-def stick(directory: Path, *args: str | Path, cwd: Path) -> Done:
-    env = clean_env({"RDSRV": str(called("rdsrv"))})
+def stick(directory: Path, *args: str | Path, cwd: Path, env: Mapping[str, str] = {}) -> Done:
+    env = clean_env({"RDSRV": str(called("rdsrv")), **env})
     command = ["sh", str(PACKAGING / "windows" / "stick.sh"), str(directory), *map(str, args)]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=RUN_S)
 
@@ -151,6 +152,56 @@ def test_stick_keeps_off_git(tmp_path: Path, data: Path) -> None:
     assert stick(to, "--data-dir", data, *HOST, cwd=tmp_path).returncode == 0
     status = subprocess.run(["git", "-C", str(to), "status", "--porcelain"], capture_output=True, text=True)
     assert status.stdout.split() == ["??", ".gitignore"]
+
+
+@pytest.mark.skipif(not shutil.which("git") or os.geteuid() != 0, reason="needs git, and root")
+def test_stick_keeps_off_another_user_s_git(tmp_path: Path, data: Path) -> None:
+    """Root writes the stick; whose the repository is makes no difference."""
+    to = new_dir(tmp_path, "images")
+    subprocess.run(["git", "init", "-q", str(to)], check=True, capture_output=True)
+    for path in (to, *to.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    done = stick(to, "--data-dir", data, *HOST, cwd=tmp_path)
+    assert done.returncode == 1 and ".gitignore" in done.stderr and names_in(to) == {".git"}
+    (to / ".gitignore").write_text("/rustdesk/\n/windows/rustdesk/\n")
+    assert stick(to, "--data-dir", data, *HOST, cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_stick_and_a_talkative_git(tmp_path: Path, data: Path) -> None:
+    """What Git says besides, on stderr, doesn't hide that this is a repository."""
+    to = new_dir(tmp_path, "images")
+    subprocess.run(["git", "init", "-q", str(to)], check=True, capture_output=True)
+    done = stick(to, "--data-dir", data, *HOST, cwd=tmp_path, env={"GIT_TRACE": "1"})
+    assert done.returncode == 1 and ".gitignore" in done.stderr and names_in(to) == {".git"}
+
+
+@pytest.mark.parametrize("says", ["unsafe repository\\n\\tgit config --global --add safe.directory X", "bad config line 1"])
+def test_stick_and_a_git_that_fails(tmp_path: Path, data: Path, says: str) -> None:
+    """As one before 2.38 at another user's: where it can't tell, that isn't taken for no repository."""
+    programs, to = new_dir(tmp_path, "bin"), new_dir(tmp_path, "images")
+    (programs / "git").write_text(f"#!/bin/sh\nprintf 'fatal: {says}\\n' >&2\nexit 128\n")
+    (programs / "git").chmod(0o755)
+    done = stick(to, "--data-dir", data, *HOST, cwd=tmp_path, env={"PATH": f"{programs}:{os.environ['PATH']}"})
+    assert done.returncode == 1 and says.split("X")[0].split("\\t")[-1] in done.stderr and not names_in(to)
+
+
+def test_page_of_windows_writes_what_the_stick_has(tmp_path: Path, data: Path) -> None:
+    """The call by SSH gives the same server.conf as stick.sh."""
+    to = new_dir(tmp_path, "stick")
+    assert stick(to, "--data-dir", data, *HOST, cwd=tmp_path).returncode == 0
+    page = (PACKAGING / "windows" / "README.md").read_text()
+    (words,) = re.findall(r"^    ssh server sudo rdsrv (.*) >windows/rustdesk/server\.conf$", page, re.M)
+    command = [str(called("rdsrv")), *words.split(), "--data-dir", str(data), *HOST]
+    done = subprocess.run(command, env=clean_env({}), capture_output=True, timeout=RUN_S)
+    assert done.stdout == (to / "windows/rustdesk/server.conf").read_bytes()
+
+
+@pytest.mark.parametrize("name", [SECRET, f"{SECRET}.bak.20260131", "keyring.json", "db_v2.sqlite3-wal", ".env"])
+def test_no_secret_gets_into_an_image(name: str) -> None:
+    """What the Dockerfile copies is the source tree as it lies there, with whatever server was tried in it."""
+    ignored = (PACKAGING.parent / ".dockerignore").read_text().splitlines()
+    assert any(line.startswith("**/") and fnmatch.fnmatch(name, line[3:]) for line in ignored)
 
 
 @pytest.mark.parametrize("args, code, word", [([], 2, "usage"), (["missing"], 1, "missing")], ids=["none", "missing"])
