@@ -5,42 +5,10 @@
 # for mounts and processes, so that nothing outlives it; the network is the host's, for apt.
 set -eu
 cd "$(dirname "$0")/../.."
-release=bookworm
-
-skip()
-{
-	echo "SKIP bare Debian: $*"
-	exit 0
-}
-
-[ "$(id -u)" -eq 0 ] || skip 'needs root'
-command -v apt-get >/dev/null || skip 'takes its mirror from apt, which is not here'
-if ! command -v debootstrap >/dev/null; then
-	apt-get update -q >/dev/null
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends debootstrap \
-		>/dev/null
-fi
-
-# The mirror from which this machine itself installs Debian, and the way there.
-# shellcheck disable=SC2016 # apt's, not the shell's
-mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-	sed -n 's/^Debian //p' | head -n 1)
-[ -n "$mirror" ] || skip 'apt has no mirror of Debian here'
-proxy=$(apt-config dump | grep -E '^Acquire::https?::Proxy' || true)
-
-bare=$(mktemp -d)
-trap 'rm -rf --one-file-system "$bare"' EXIT
-trap 'exit 1' HUP INT TERM
-system=$bare/system
-
-if debootstrap --variant=minbase "$release" "$system" "$mirror" >"$bare/log" 2>&1; then
-	echo 'PASS bare Debian: debootstrap'
-else
-	cat "$bare/log"
-	echo 'FAIL bare Debian: debootstrap'
-	exit 1
-fi
-[ -z "$proxy" ] || echo "$proxy" >"$system/etc/apt/apt.conf.d/proxy"
+title='bare Debian'
+. test/full/helpers/common.sh
+need_debian
+require 'debootstrap' debian "$system"
 
 # The tree as a clone would have it, with what is not committed yet.
 mkdir "$system/rdsrv"
@@ -167,7 +135,7 @@ expect 'test/run.sh' all_tests
 exit $failed
 END
 
-cat >"$bare/enter.sh" <<'END'
+cat >"$place/enter.sh" <<'END'
 set -eu
 # A mount of its own, since the tests make mount namespaces.
 mount --bind "$1" "$1"
@@ -178,4 +146,4 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts "$1/dev/pts"
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root ${PORT:+PORT="$PORT"} \
 	${http_proxy:+http_proxy="$http_proxy"} chroot "$1" sh /trial.sh
 END
-unshare --mount --pid --fork --kill-child sh "$bare/enter.sh" "$system"
+unshare --mount --pid --fork --kill-child sh "$place/enter.sh" "$system"

@@ -10,46 +10,13 @@ set -eu
 cd "$(dirname "$0")/../.."
 root=$PWD
 version=$(cat VERSION)
-failed=0
-
-skip()
-{
-	echo "SKIP dist: $*"
-	exit 0
-}
-
+title=dist
+. test/full/helpers/common.sh
 [ "$(id -u)" -eq 0 ] || skip 'needs root, to install cross compilers and qemu'
 command -v apt-get >/dev/null || skip 'needs Debian packages'
-needs='qemu-user binutils-multiarch python3 python3-nacl'
-# shellcheck disable=SC2086 # a list of words
-dpkg-query -W $needs >/dev/null 2>&1 || {
-	apt-get update -q >/dev/null
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $needs >/dev/null
-}
-
-place=$(mktemp -d)
+packages qemu-user binutils-multiarch python3 python3-nacl
 server=
-clean_up()
-{
-	[ -z "$server" ] || kill "$server" 2>/dev/null || true
-	rm -rf --one-file-system "$place"
-}
-trap clean_up EXIT
-trap 'exit 1' HUP INT TERM
-
-# expect WHAT COMMAND...
-expect()
-{
-	what=$1
-	shift
-	if "$@" >"$place/said" 2>&1; then
-		echo "PASS dist $arch: $what"
-	else
-		sed 's/^/  /' "$place/said"
-		echo "FAIL dist $arch: $what"
-		failed=1
-	fi
-}
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; clean_up' EXIT
 
 make_it()
 {
@@ -244,7 +211,16 @@ with_glibc_alone()
 	cp -L /lib64/ld-linux-x86-64.so.2 "$bare/lib64/"
 	mknod -m 666 "$bare/dev/null" c 1 3
 	mknod -m 444 "$bare/dev/urandom" c 1 9
-	(cd "$dir" && cp -r bin lib sbin share "$bare/usr/local/" && cp -rn etc "$bare/") || return 1
+	mkdir "$bare/usr/local/bin"
+	echo stock >"$bare/usr/local/bin/hbbs"
+	# Newer versions of cp fail where they leave a file as it is.
+	(
+		cd "$dir" && cp -r lib sbin share "$bare/usr/local/" &&
+			install -D bin/rdsrv "$bare/usr/local/bin/rdsrv" &&
+			{ cp -rn bin "$bare/usr/local/" || true; } && cp -rn etc "$bare/"
+	) || return 1
+	[ "$(cat "$bare/usr/local/bin/hbbs") $(readlink "$bare/usr/local/bin/hbbr")" = 'stock rdsrv' ] ||
+		return 1
 	cp "$place/data"/id_ed25519* "$bare/data/"
 	# shellcheck disable=SC2016 # the inner shell's
 	unshare --mount sh -ec 'mkdir -p "$1/proc"; mount -t proc proc "$1/proc"
@@ -268,6 +244,7 @@ for arch in "$@"; do
 	arm64) emulator='qemu-aarch64 -cpu cortex-a53 -L /usr/aarch64-linux-gnu' ;;
 	armhf) emulator='qemu-arm -cpu cortex-a9,neon=off -L /usr/arm-linux-gnueabihf' ;;
 	esac
+	title="dist $arch"
 	name=rdsrv-$version-linux-$arch
 	tarball=$root/dist/$name.tar.gz
 	dir=$place/$name

@@ -7,19 +7,12 @@
 set -eu
 cd "$(dirname "$0")/../.."
 root=$PWD
-release=bookworm
 image=rdsrv-test-$$
 project=rdsrvtest$$
 # An address of this machine for itself, so that other servers' ports don't matter.
 host=127.$((1 + $$ % 250)).$((10 + $$ / 250 % 200)).7
-failed=0
-
-skip()
-{
-	echo "SKIP docker: $*"
-	exit 0
-}
-
+title=docker
+. test/full/helpers/common.sh
 [ "$(id -u)" -eq 0 ] || skip 'needs root'
 docker info >/dev/null 2>&1 || skip 'no engine runs here'
 if docker compose version >/dev/null 2>&1; then
@@ -29,11 +22,9 @@ elif command -v docker-compose >/dev/null; then
 else
 	skip 'no Compose here'
 fi
-
-place=$(mktemp -d)
 chmod 755 "$place"
 
-clean_up()
+remove_containers()
 {
 	containers=$(docker ps -aq --filter "name=$project")
 	# shellcheck disable=SC2086 # a list of ids
@@ -44,48 +35,14 @@ clean_up()
 	for tag in next latest build base; do
 		docker rmi -f "$image:$tag" >/dev/null 2>&1 || true
 	done
-	rm -rf --one-file-system "$place"
 }
-trap clean_up EXIT
-trap 'exit 1' HUP INT TERM
-
-# expect WHAT COMMAND...
-expect()
-{
-	what=$1
-	shift
-	if "$@" >"$place/said" 2>&1; then
-		echo "PASS docker: $what"
-	else
-		sed 's/^/  /' "$place/said"
-		echo "FAIL docker: $what"
-		failed=1
-	fi
-}
-
-# within SECONDS COMMAND...: until it works
-within()
-{
-	deadline=$(($(date +%s) + $1))
-	shift
-	until "$@"; do
-		[ "$(date +%s)" -lt "$deadline" ] || return 1
-		sleep 0.2
-	done
-}
+trap 'remove_containers || true; clean_up' EXIT
 
 # --- the image
 
 make_base()
 {
-	command -v debootstrap >/dev/null || {
-		apt-get update -q
-		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends debootstrap
-	}
-	# shellcheck disable=SC2016 # apt's, not the shell's
-	mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-		sed -n 's/^Debian //p' | head -n 1)
-	debootstrap --variant=minbase "$release" "$place/base" "$mirror" &&
+	debian "$place/base" &&
 		tar -C "$place/base" -c . | docker import - "$image:base" &&
 		rm -rf --one-file-system "$place/base"
 }
@@ -275,6 +232,7 @@ if [ -n "${BASE:-}" ]; then
 	base=$BASE
 else
 	base=$image:base
+	need_debian
 	expect 'base by debootstrap' make_base
 fi
 expect 'the tree is built' build_image build build

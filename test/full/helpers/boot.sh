@@ -1,42 +1,43 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Goal: systemd as the first process of a system in a directory, in namespaces of its own: mounts,
-# processes, names, control groups, and a network with nothing but a loopback. Its end is the end of
-# all of them.
+# processes, names, a control group, and a network with nothing but a loopback. Its end is the end of
+# all of them, but for the control group.
 #
-# usage: unshare -m -p -f -u -i -C -n --kill-child sh boot.sh DIRECTORY
+# usage: unshare --mount sh boot.sh SYSTEM GROUPS GROUP   (GROUPS: where to mount the host's groups)
 set -eu
-root=$1
-groups=$root/sys/fs/cgroup
+system=$1
+groups=$2
+group=$3
 
-mount --bind "$root" "$root"
-mount -t proc proc "$root/proc"
-mount -t sysfs sysfs "$root/sys"
-for place in run tmp dev; do
-	mount -t tmpfs tmpfs "$root/$place"
-done
-for node in null zero full random urandom tty; do
-	touch "$root/dev/$node"
-	mount --bind "/dev/$node" "$root/dev/$node"
-done
-mkdir "$root/dev/shm" "$root/dev/pts"
-mount -t tmpfs tmpfs "$root/dev/shm"
-mount -t devpts devpts "$root/dev/pts" -o newinstance,ptmxmode=0666,mode=620
-ln -s pts/ptmx "$root/dev/ptmx"
-ln -s /proc/self/fd "$root/dev/fd"
-
-# As the host has them: one tree, or the old way's several, of which systemd needs its own.
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-	mount -t cgroup2 cgroup2 "$groups"
-else
-	mount -t tmpfs tmpfs "$groups"
-	mkdir "$groups/systemd" "$groups/unified"
-	mount -t cgroup -o none,name=systemd cgroup "$groups/systemd"
-	mount -t cgroup2 cgroup2 "$groups/unified"
-fi
-ip link set lo up
-# No mere chroot: in one, services can't have users of their own (PrivateUsers).
-pivot_root "$root" "$root/mnt"
-cd /
-umount -l /mnt
-exec env -i PATH=/usr/sbin:/usr/bin container=other /lib/systemd/systemd --show-status=no
+mount --make-rprivate /
+mkdir -p "$groups"
+mount -t cgroup2 none "$groups"
+mkdir "$groups/$group"
+echo $$ >"$groups/$group/cgroup.procs"
+# shellcheck disable=SC3045 # dash has it
+ulimit -H -n 1048576 || echo "the limit on open files can't be raised here"
+# shellcheck disable=SC2016 # that shell's
+exec unshare --pid --fork --kill-child --net --uts --ipc --cgroup sh -euc '
+	system=$1
+	mount --bind "$system" "$system"
+	mount -t proc proc "$system/proc"
+	mount -t sysfs sysfs "$system/sys"
+	mount -t cgroup2 none "$system/sys/fs/cgroup"
+	for place in run tmp dev; do mount -t tmpfs tmpfs "$system/$place"; done
+	for device in null zero full random urandom tty; do
+		: >"$system/dev/$device"
+		mount --bind "/dev/$device" "$system/dev/$device"
+	done
+	ln -s /proc/self/fd "$system/dev/fd"
+	ln -s pts/ptmx "$system/dev/ptmx"
+	mkdir "$system/dev/pts" "$system/dev/shm" "$system/run/old"
+	mount -t tmpfs tmpfs "$system/dev/shm"
+	mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$system/dev/pts"
+	ip link set lo up
+	cd "$system"
+	# No mere chroot: in one, services can have no users of their own (PrivateUsers).
+	pivot_root . run/old
+	umount -l /run/old
+	exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+		/lib/systemd/systemd --log-target=journal' sh "$system"

@@ -84,6 +84,19 @@ same_key()
 	[ -n "$key" ] && [ "$(cat $data/id_ed25519.pub)" = "$key" ]
 }
 
+# Not the file that an upgrade has replaced.
+new_program()
+{
+	readlink "/proc/$(main_pid)/exe"
+	[ "$(readlink "/proc/$(main_pid)/exe")" = /usr/bin/rdsrv ]
+}
+
+port_80_listens()
+{
+	ss -Hltn 'sport = :80'
+	[ -n "$(ss -Hltn 'sport = :80')" ]
+}
+
 # Clients get it, too.
 exported()
 {
@@ -103,6 +116,32 @@ links()
 	[ "$(readlink -f /usr/bin/hbbs)" = /usr/bin/rdsrv ] &&
 		hbbr --help | grep -q '^usage: hbbr' &&
 		rustdesk-utils genkeypair | grep -q '^Public Key: '
+}
+
+# Programs of no package, one of them elsewhere.
+put_programs()
+{
+	echo stock >/usr/bin/hbbs
+	ln -s /opt/rustdesk/hbbr /usr/bin/hbbr
+}
+
+programs_stay()
+{
+	ls -l /usr/bin/hbb* /usr/bin/rustdesk*
+	[ "$(cat /usr/bin/hbbs)" = stock ] &&
+		[ "$(readlink /usr/bin/hbbr)" = /opt/rustdesk/hbbr ] &&
+		not ls -d /usr/bin/*.distrib /usr/bin/rustdesk-utils
+}
+
+# Where a file is all that is of value.
+purge_keeps()
+{
+	install /two.deb && systemctl stop rdsrv || return 1
+	rm -f $data/id_ed25519* $data/keyring.json
+	mkdir -p "$(dirname "$data/$1")"
+	echo 192.0.2.1 >"$data/$1"
+	remove purge && ls $data && [ -e "$data/$1" ] || return 1
+	rm -r $data
 }
 
 # The key that hbbs has is the one that rdsrv runs with.
@@ -190,6 +229,24 @@ expect 'and was started anew' test "$(main_pid)" != "$pid"
 expect 'with the same key' same_key
 expect 'settings stay' grep -qx 'enrol = approve' /etc/rdsrv/rdsrv.conf
 systemctl stop rdsrv
+systemctl enable --now rdsrv.socket 2>/dev/null
+systemctl start rdsrv
+expect 'upgraded with a socket' install --reinstall /two.deb
+expect 'the socket stays' active rdsrv.socket
+expect 'port 80 is served' port_80_listens
+expect 'by the new program' new_program
+systemctl disable --now rdsrv.socket 2>/dev/null
+systemctl disable rdsrv 2>/dev/null
+systemctl restart rdsrv
+expect 'upgraded where it runs but is disabled' install --reinstall /two.deb
+expect 'it runs on' runs
+expect 'with the new program' new_program
+expect 'and is still disabled' not enabled rdsrv.service
+systemctl enable rdsrv 2>/dev/null
+systemctl stop rdsrv
+expect 'upgraded where it is enabled but stopped' install --reinstall /two.deb
+expect 'it stays stopped' not active rdsrv.service
+expect 'and enabled' enabled rdsrv.service
 systemctl disable rdsrv 2>/dev/null
 expect 'installed again where it is disabled' install --reinstall /two.deb
 expect 'it is not started' not active rdsrv.service
@@ -217,9 +274,33 @@ rm $data/id_ed25519* $data/keyring.json 2>/dev/null
 expect 'purged without a key or peers' remove purge
 expect 'the directory is gone' not test -e $data
 
+for file in blocklist.txt backup/id_ed25519 db_before_20260101000000.sqlite3; do
+	expect "a purge keeps $file" purge_keeps $file
+	rm -rf $data
+done
+
+# --- where programs of these names are
+
+put_programs
+expect 'installed beside programs of no package' install /two.deb
+expect 'the names are ours' links
+expect 'upgraded' install --reinstall /two.deb
+expect 'removed' remove purge
+expect 'they are there again' programs_stay
+rm -rf /usr/bin/hbb* $data
+
 # --- where hbbs is
 
 expect 'hbbs of an install script runs' install_old_server
+systemctl stop rustdesksignal rustdeskrelay
+expect 'installed where it is enabled but stopped' install /two.deb
+expect 'nothing is started' not active rdsrv.service
+expect 'nor enabled' not enabled rdsrv.service
+expect 'no key is made' not test -e $data/id_ed25519
+expect 'it says how to take over' grep -q rdsrv-migrate /tmp/apt
+expect 'purged' remove purge
+rm -rf $data
+systemctl start rustdesksignal rustdeskrelay
 expect 'installed beside it' install /two.deb
 expect 'nothing is started' not active rdsrv.service
 expect 'no key is made' not test -e $data/id_ed25519
@@ -228,6 +309,10 @@ expect 'rdsrv-migrate' rdsrv-migrate --yes
 expect 'rdsrv runs with its key and relay' taken_over
 expect 'rdsrv-migrate --back' rdsrv-migrate --back --yes
 expect 'hbbs and hbbr run again' old_ones_run
+expect 'purged' remove purge
+expect 'installed beside them and a key' install /two.deb
+expect 'they still run' old_ones_run
+expect 'rdsrv is not enabled' not enabled rdsrv.service
 expect 'and forth once more' rdsrv-migrate --yes
 expect 'rdsrv runs as before' taken_over
 expect 'purged for good' remove purge
