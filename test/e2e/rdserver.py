@@ -5,14 +5,18 @@ The path of the binary is the environment's RDSRV, else build/rdsrv of this repo
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import random
 import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -27,6 +31,7 @@ STOP_S = 15.0
 RUN_S = 30.0
 LOG_S = 0.25  # from a line's writing until it is read
 PORTS_BELOW, PORTS_ABOVE = 1, 3
+BASE_PORTS = range(20_000, 32_000)  # below those of outgoing connections
 WILDCARD = ("0.0.0.0", "::")
 
 _random = random.SystemRandom()
@@ -65,15 +70,36 @@ def has_ipv6_loopback() -> bool:
     return socket.has_ipv6 and _can_bind("::1", 0, socket.SOCK_DGRAM)
 
 
+def _own_base_ports() -> range:
+    """What this process chooses from. Tests that run beside it have others: a server on every address
+    would else meet a port that was taken after it was seen to be free."""
+    width = len(BASE_PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = BASE_PORTS[number * width : (number + 1) * width]
+    return own[PORTS_BELOW : -PORTS_ABOVE]
+
+
 def free_base_port(hosts: Sequence[str]) -> int:
-    """An id port N, below the range of outgoing connections, such that N-1 to N+3 are free for TCP and UDP."""
+    """An id port N such that N-1 to N+3 are free for TCP and UDP."""
     kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
     for _ in range(500):
-        base = _random.randrange(20_000, 32_000)
+        base = _random.choice(_own_base_ports())
         ports = range(base - PORTS_BELOW, base + PORTS_ABOVE + 1)
         if all(_can_bind(host, port, kind) for host in hosts for port in ports for kind in kinds):
             return base
     raise AssertionError(f"no five free ports in a row on {hosts}")
+
+
+def _bytes_in(pipe: Path) -> int:
+    """How many wait in it; none when it has just been closed, and is another by now or none."""
+    try:
+        fd = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    waiting = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, waiting)
+    os.close(fd)
+    return waiting[0]
 
 
 def sanitizer_reports(text: str) -> list[str]:
@@ -86,6 +112,7 @@ def run_rdsrv(
     env: Mapping[str, str] = {},
     argv0: str = "rdsrv",
     prefix: Sequence[str] = (),
+    within_s: float = RUN_S,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command that ends by itself, with the name argv0 where no prefix goes before it."""
     assert BINARY.exists(), f"{BINARY} is not built (RDSRV names another)"
@@ -99,7 +126,7 @@ def run_rdsrv(
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=RUN_S,
+        timeout=within_s,
     )
     assert not sanitizer_reports(done.stderr), done.stderr
     return done
@@ -300,6 +327,16 @@ class Server:
     def descriptors(self) -> int:
         """How many it has open now."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def bytes_in_pipes(self) -> int:
+        """How many wait now in pipes of which it has both ends."""
+        ends = Path(f"/proc/{self.pid}/fd")
+        seen: dict[str, list[Path]] = {}
+        for end in ends.iterdir():
+            with suppress(FileNotFoundError):
+                seen.setdefault(os.readlink(end), []).append(end)
+        pipes = [found[0] for name, found in seen.items() if name.startswith("pipe:") and len(found) == 2]
+        return sum(map(_bytes_in, pipes))
 
     @property
     def host(self) -> str:

@@ -85,7 +85,7 @@ def test_session_by_number_and_uuid(lab: Lab) -> None:
         assert f"uuid: {uuid[:8]}" in tell(server, "session", name)
     for command in ("session", "kick"):
         assert_refused(told(server, command, "0"), 1, "session")
-        assert_refused(told(server, command), 1, "argument")
+        assert_refused(told(server, command), 2, "argument")
 
 
 def test_usage(lab: Lab) -> None:
@@ -129,7 +129,7 @@ def test_bad_limits(lab: Lab, words: str) -> None:
     """A limit that there isn't, or a value that it can't have, changes nothing."""
     server = lab.server("relay")
     before = ctl(server.directory, "relay", "limits")
-    assert_refused(told(server, "limits", *words.split()), 1)
+    assert_refused(told(server, "limits", *words.split()), 2)
     assert ctl(server.directory, "relay", "limits") == before
 
 
@@ -176,7 +176,7 @@ def test_slow(lab: Lab) -> None:
 def test_bad_addresses(lab: Lab, command: str, net: str) -> None:
     """What is no address isn't written down."""
     server = lab.server("relay")
-    assert_refused(told(server, command, *net.split()), 1)
+    assert_refused(told(server, command, *net.split()), 2)
     assert not lines(server, "blocklist.txt") and not lines(server, "blacklist.txt")
 
 
@@ -224,7 +224,7 @@ def test_drain_with_a_deadline(lab: Lab, seconds: str) -> None:
 def test_drain_takes_a_number(lab: Lab) -> None:
     """A bad number drains nothing."""
     server = lab.server("relay")
-    assert_refused(told(server, "drain", "soon"), 1, "seconds")
+    assert_refused(told(server, "drain", "soon"), 2, "seconds")
     assert ctl(server.directory, "relay")["draining"] is False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -118,8 +117,8 @@ def id_server(lab: Lab, names: list[str], *args: str, **options: Any) -> Server:
     return lab.server("id", *args, directory=lab.directory("id"), **options)
 
 
-def health(server: Server) -> dict[str, dict[str, Any]]:
-    return {item["name"]: item for item in ctl(server.directory, "id", "relays")["relays"]}
+def health(server: Server, *new_list: str) -> dict[str, dict[str, Any]]:
+    return {item["name"]: item for item in ctl(server.directory, "id", "relays", *new_list)["relays"]}
 
 
 def wait_for(server: Server, **states: str) -> dict[str, dict[str, Any]]:
@@ -321,10 +320,7 @@ def test_probes_leave_no_descriptors(lab: Lab, listen: Callable[..., Listener]) 
 
 
 def set_relays(server: Server, *names: str) -> dict[str, Any]:
-    what = ("ctl", "--json", "--data-dir", server.directory, "id", "relays", ",".join(names))
-    done = rdsrv(*what, cwd=server.directory)
-    assert done.returncode == 0, done.stderr
-    return {item["name"]: item for item in json.loads(done.stdout)["relays"]}
+    return health(server, ",".join(names))
 
 
 def test_list_changes_while_probes_run(lab: Lab, listen: Callable[..., Listener]) -> None:
