@@ -11,6 +11,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Callable, Iterator, NamedTuple, Protocol
 
+KIB = 1 << 10
 MIB = 1 << 20
 BLOCK = MIB
 
@@ -69,7 +70,11 @@ class Stalls:
         self._since += size
         if self._every and self._since >= self._every:
             self._since = 0
-            time.sleep(self._seconds)
+            self.stall()
+
+    def stall(self) -> None:
+        """The pause."""
+        time.sleep(self._seconds)
 
 
 NO_STALLS = Stalls()
