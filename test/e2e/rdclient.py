@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterable, Sequence
 
 import rdwire
@@ -299,6 +300,15 @@ def assert_joined(one: Connection, other: Connection) -> None:
         data = os.urandom(100)
         sender.send_raw(data)
         assert receiver.recv_exactly(len(data)) == data
+
+
+def assert_passes(sender: Connection, receiver: Connection, size: int) -> None:
+    """So many bytes pass, whatever the machine buffers."""
+    data = os.urandom(size)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(sender.send_raw, data)
+        assert receiver.recv_exactly(size) == data
+        sending.result(10)
 
 
 def nat_test_udp(target: Target, source: str | None = None) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from rdclient import (
     UdpPeer,
     WsPeer,
     assert_joined,
+    assert_passes,
     fresh_source,
     fresh_uuid,
     is_online,
@@ -271,9 +272,7 @@ def test_keys_are_not_in_use(lab: Lab) -> None:
 def relay_session(lab: Lab, server: Server, uuid: str, size: int = 1000) -> tuple[RelaySide, RelaySide]:
     one, other = (lab.relay_side(server.target()).join(uuid, server.key) for _ in range(2))
     assert_joined(one, other)
-    data = bytes(size)
-    other.send_raw(data)
-    assert one.recv_exactly(size) == data
+    assert_passes(other, one, size)
     return one, other
 
 

@@ -12,7 +12,7 @@ import pytest
 from clihelp import WAIT_S, Done, assert_refused, ctl, rdsrv
 from conftest import Lab
 from polling import wait_until
-from rdclient import RelaySide, assert_joined, fresh_source, fresh_uuid
+from rdclient import RelaySide, assert_joined, assert_passes, fresh_source, fresh_uuid
 from rdserver import Server
 
 Pair = tuple[RelaySide, RelaySide]
@@ -92,8 +92,7 @@ def test_usage(lab: Lab) -> None:
     """Usage tells the rates of each session."""
     server = lab.server("relay")
     one, other = joined(lab, server)
-    one.send_raw(bytes(300_000))
-    other.recv_exactly(300_000)
+    assert_passes(one, other, 300_000)
     one.send_raw(b"x")
     (found,) = ctl(server.directory, "relay", "usage")["sessions"]
     assert {"peak_kbps", "average_kbps", "current_kbps", "megabytes", "seconds"} <= set(found)
