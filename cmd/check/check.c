@@ -18,7 +18,6 @@
 #define NAME         "rdsrv check"
 #define STEP_MS      3000
 #define STEP_SEC_MAX 60
-#define CONTROL_MS   1500
 
 // --- scripts
 
@@ -248,6 +247,7 @@ static int find_site(struct check *check, struct rds_act *act)
 {
 	const char *const *values = act->result.values;
 	struct rds_error err = {""};
+	unsigned here_ms = check->options.timeout_ms / 2;
 	bool elsewhere =
 	        values[HOST] != NULL ||
 	        (values[CONF] != NULL && !rds_settings_is_set(act->settings, RDS_SET_DATA_DIR));
@@ -259,11 +259,12 @@ static int find_site(struct check *check, struct rds_act *act)
 	if (elsewhere) {
 		int rc = check_site_elsewhere(&check->site, values[HOST], values[KEY], values[CONF],
 		                              &err);
+		check->site.here_ms = here_ms;
 		if (rc == 0 && plays_clients(check))
-			check_site_reserve(&check->site, CONTROL_MS);
+			check_site_reserve(&check->site);
 		return rc == 0 ? RDS_EXIT_OK : wrong_use("%s", err.text);
 	}
-	check_site_here(&check->site, act->settings, CONTROL_MS);
+	check_site_here(&check->site, act->settings, here_ms);
 	act->settings = NULL; // it is the site's
 	if (values[CONF] != NULL) {
 		check->site.has_conf = true;
@@ -271,7 +272,7 @@ static int find_site(struct check *check, struct rds_act *act)
 			return wrong_use("%s", err.text);
 	}
 	if (plays_clients(check))
-		check_site_reserve(&check->site, CONTROL_MS);
+		check_site_reserve(&check->site);
 	return RDS_EXIT_OK;
 }
 

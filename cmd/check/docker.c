@@ -13,7 +13,6 @@
 // The list of more peers would keep a busy server from its work; a few thousand attempts tell
 // enough.
 #define PEERS_MAX 5000
-#define ASK_MS    2000
 
 static bool in_container(void)
 {
@@ -71,7 +70,7 @@ static void count(const struct check_site *site, const char *request, const char
 	struct rds_error err;
 	cJSON *answer = NULL;
 	const cJSON *item = NULL;
-	if (rds_running_ask_within(site->dir, "id", request, ASK_MS, &answer, &err) != 0)
+	if (rds_running_ask_within(site->dir, "id", request, site->here_ms, &answer, &err) != 0)
 		return;
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, array)) {
 		struct rds_ip ip;

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TOOL_MS 2500
-
 // One set of rules, and whose commands change it.
 enum front { UFW, FIREWALLD, NFT, IPTABLES, IP6TABLES, IPTABLES_LEGACY, IP6TABLES_LEGACY, FRONTS };
 
@@ -333,7 +331,7 @@ void check_firewall(struct check *check)
 {
 	struct check_result result;
 	struct local_port ports[LOCAL_PORTS];
-	struct asking asking = {.until_ms = check_now_ms() + TOOL_MS};
+	struct asking asking = {.until_ms = check_now_ms() + check->options.timeout_ms};
 	check_begin(&result, "firewall");
 	if (geteuid() != 0) {
 		check_skip(&result,

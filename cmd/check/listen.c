@@ -105,7 +105,7 @@ static void tell(const struct check_site *site, const struct local_role *role,
 	} else if (seen->ours + seen->passed_on == 0 && seen->other != NULL) {
 		check_fail(result, "%s listens there, not the %s",
 		           local_holder_text(seen->other, holder, sizeof holder), role->title);
-		local_fix_holder(seen->other, result);
+		local_fix_holder(site, seen->other, result);
 	} else if (seen->only_loopback) {
 		check_warn(result, "the %s listens on %s only: nobody comes in from outside",
 		           role->title, seen->where);

@@ -163,7 +163,7 @@ bool local_service_user(const struct check_site *site, uid_t *uid)
 		struct passwd *found = NULL;
 		char room[4096];
 		local_role_find(site, i == 1, &role);
-		if (!local_unit_find(&role, 1000, &unit) || unit.user[0] == '\0')
+		if (!local_unit_find(&role, site->here_ms, &unit) || unit.user[0] == '\0')
 			continue;
 		if (getpwnam_r(unit.user, &entry, room, sizeof room, &found) == 0 &&
 		    found != NULL) {

@@ -87,7 +87,8 @@ bool local_passes_on(const struct check_socket *socket);
 char *local_holder_text(const struct check_socket *socket, char *out, size_t cap);
 
 // The fix: how to end whoever holds a port, by its unit where it has one.
-void local_fix_holder(const struct check_socket *socket, struct check_result *result);
+void local_fix_holder(const struct check_site *site, const struct check_socket *socket,
+                      struct check_result *result);
 
 // --- systemd
 

@@ -11,12 +11,14 @@
 #include <string.h>
 
 #define RELAY_PORT 21117
+#define TRIES      3
 
 struct play {
 	struct check *check;
 	struct talks *talks;
 	const struct player *player;
-	struct talk *udp; // NULL: the device isn't registered
+	struct talk *udp;      // NULL: the device isn't registered
+	struct rds_addr asker; // of whom the device was told last
 };
 
 static struct talk *open_tcp(const struct play *play)
@@ -140,19 +142,48 @@ static void answer_as_device(const struct play *play, const rds_message *told)
 	talk_send(talk, &msg);
 }
 
+// Whether that tells the device of a client, and not of the one before once more: a slow server
+// does so for each time that it was asked.
+static bool tells(struct play *play, struct rds_view payload, rds_message *told)
+{
+	struct rds_addr asker;
+	struct rds_view wire = {.len = 0};
+	if (rds_message_decode(payload, told) != 0)
+		return false;
+	if (told->which_member == rds_RendezvousMessage_punch_hole_tag)
+		wire = rds_get(told->member.punch_hole.socket_addr);
+	else if (told->which_member == rds_RendezvousMessage_fetch_local_addr_tag)
+		wire = rds_get(told->member.fetch_local_addr.socket_addr);
+	if (wire.len == 0 || rds_addr_unmangle(wire, &asker) != 0 ||
+	    rds_addr_equal(&asker, &play->asker))
+		return false;
+	play->asker = asker;
+	return true;
+}
+
+static bool hears(struct play *play, unsigned ms, rds_message *told)
+{
+	struct rds_view payload;
+	uint64_t until_ms = check_now_ms() + ms;
+	for (uint64_t now_ms = check_now_ms(); now_ms < until_ms; now_ms = check_now_ms()) {
+		if (!talk_receive_within(play->udp, (unsigned)(until_ms - now_ms), &payload))
+			return false;
+		if (tells(play, payload, told))
+			return true;
+	}
+	return false;
+}
+
 // Asks, and waits until the device is told. false: it isn't, and *result says why.
-static bool ask_for_device(const struct play *play, struct check_result *result, struct talk *a,
+static bool ask_for_device(struct play *play, struct check_result *result, struct talk *a,
                            bool force_relay, rds_message *told)
 {
 	struct rds_view payload;
 	rds_message answer;
 	rds_message request = play_punch_hole(play->player->id, key_of(play), force_relay);
 	talk_send(a, &request);
-	for (int tries = 0; tries < 3; tries++) {
-		if (talk_receive_within(play->udp, 1000, &payload) &&
-		    rds_message_decode(payload, told) == 0 &&
-		    (told->which_member == rds_RendezvousMessage_punch_hole_tag ||
-		     told->which_member == rds_RendezvousMessage_fetch_local_addr_tag))
+	for (int tries = 0; tries < TRIES; tries++) {
+		if (hears(play, play->check->options.timeout_ms / TRIES, told))
 			return true;
 		if (talk_receive_within(a, 1, &payload) &&
 		    rds_message_decode(payload, &answer) == 0 && is_refusal(&answer)) {
@@ -176,7 +207,7 @@ static bool ask_for_device(const struct play *play, struct check_result *result,
 	return false;
 }
 
-static void play_punch(const struct play *play, struct check_result *result)
+static void play_punch(struct play *play, struct check_result *result)
 {
 	rds_message told;
 	rds_message answer;
@@ -202,7 +233,7 @@ static void play_punch(const struct play *play, struct check_result *result)
 	} else {
 		judge_pk(result, play, rds_get(answer.member.punch_hole_response.pk));
 	}
-	talk_close(a);
+	// It stays open, so that the next one has another port, even behind NAT: see tells().
 }
 
 // Without a registered device there is still an answer that shows whether the key is right.
@@ -315,7 +346,7 @@ static void judge_session(struct check_result *result, const struct check *check
 		                  "run and have the server's key");
 }
 
-static void play_relay_name(const struct play *play, struct check_result *result)
+static void play_relay_name(struct play *play, struct check_result *result)
 {
 	char uuid[PLAY_UUID];
 	rds_message told;

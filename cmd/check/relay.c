@@ -7,8 +7,6 @@
 #include <string.h>
 
 // How long a relay may take to close on a wrong key.
-#define REFUSAL_MS 1500
-
 // Why no session can be tried; NULL: one can.
 static const char *why_not(const struct check *check, bool websocket)
 {
@@ -108,7 +106,7 @@ static void play_with_wrong_key(struct check *check, struct check_result *result
 	}
 	if (talk_ended(one) != TALK_OPEN && talk_ended(one) != TALK_CLOSED)
 		check_skip(result, "needs a relay that answers (relay.tcp)");
-	else if (talk_receive_within(one, REFUSAL_MS, &payload))
+	else if (talk_receive_within(one, check->options.timeout_ms / 2, &payload))
 		tell_open_relay(result, check);
 	else if (talk_ended(one) == TALK_CLOSED)
 		check_ok(result, "a client with another key is sent away");

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOOL_MS 1500
-
 // --- service.id, service.relay
 
 static const char *uptime_text(uint64_t sec, char out[32])
@@ -82,7 +80,7 @@ static void tell_down(const struct check_site *site, const struct local_role *ro
 	if (unit == NULL) {
 		check_fail(result, "the %s doesn't run in %s", role->title, site->data_dir);
 	} else {
-		(void)local_unit_log(unit->id, TOOL_MS, log, sizeof log);
+		(void)local_unit_log(unit->id, site->here_ms, log, sizeof log);
 		check_fail(result, "the %s doesn't run: %s is %s (%s, exit status %d)%s%s",
 		           role->title, unit->id, unit->active, unit->result, unit->exit_status,
 		           log[0] != '\0' ? "; its last words: " : "", log);
@@ -124,7 +122,8 @@ static void tell_role(struct check *check, const struct local_role *role, const 
 	if (!check_wants(check, name))
 		return;
 	check_begin(&result, name);
-	bool has_unit = check->site.dir != NULL && local_unit_find(role, TOOL_MS, &unit);
+	bool has_unit =
+	        check->site.dir != NULL && local_unit_find(role, check->site.here_ms, &unit);
 	const struct local_unit *shown = has_unit ? &unit : NULL;
 	if (role->site->running == SITE_ANSWERS)
 		tell_running(&check->site, role, shown, &result);
@@ -156,7 +155,7 @@ static void fix_role(const struct check_site *site, const struct local_role *rol
 {
 	struct check_result other = *result;
 	struct local_unit unit;
-	bool has_unit = site->dir != NULL && local_unit_find(role, TOOL_MS, &unit);
+	bool has_unit = site->dir != NULL && local_unit_find(role, site->here_ms, &unit);
 	tell_down_or_silent(site, role, has_unit ? &unit : NULL, &other);
 	check_fix(result, "%s", other.fix);
 }

@@ -12,8 +12,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define TOOL_MS 1500
-
 // What a role has open before anybody comes: files, sockets, the pipes that sessions borrow.
 #define BASE 256
 // Below this a handful of sessions, or one impatient client, takes them all.
@@ -53,7 +51,8 @@ static bool may_raise(void)
 	return line != NULL && (strtoull(line + 8, NULL, 16) >> CAP_SYS_RESOURCE & 1) != 0;
 }
 
-static void fix(const struct local_role *role, uint64_t need, struct check_result *result)
+static void fix(const struct check_site *site, const struct local_role *role, uint64_t need,
+                struct check_result *result)
 {
 	struct local_unit unit;
 	struct rlimit ours = {.rlim_max = RLIM_INFINITY};
@@ -63,7 +62,7 @@ static void fix(const struct local_role *role, uint64_t need, struct check_resul
 	(void)getrlimit(RLIMIT_NOFILE, &ours);
 	if (!can && ours.rlim_max < want)
 		want = ours.rlim_max; // all that a shell here can give
-	if (local_unit_find(role, TOOL_MS, &unit))
+	if (local_unit_find(role, site->here_ms, &unit))
 		check_fix(result,
 		          "%sprlimit --pid %d --nofile=%llu:%llu; for good: LimitNOFILE=%llu "
 		          "under [Service] by %ssystemctl edit %s",
@@ -102,7 +101,7 @@ static bool look_at(const struct check_site *site, const struct local_role roles
 		           "hour of these devices takes some %" PRIu64,
 		           role->title, (int)role->process.pid, open, limit, need);
 	if (limit < need || result->status == CHECK_FAIL) {
-		fix(role, need, result);
+		fix(site, role, need, result);
 		return true;
 	}
 	size_t len = strlen(said);

@@ -28,7 +28,8 @@ void session_announce(const struct check *check, const char *uuid)
 	if (check->site.relay.running != SITE_ANSWERS)
 		return;
 	(void)snprintf(request, sizeof request, "check-issue %s", uuid);
-	if (rds_running_ask_within(check->site.dir, "relay", request, 1000, &answer, &err) != 0)
+	if (rds_running_ask_within(check->site.dir, "relay", request, check->site.here_ms, &answer,
+	                           &err) != 0)
 		return; // the session itself shows what comes of it
 	cJSON_Delete(answer);
 }

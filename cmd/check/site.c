@@ -16,8 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RELEASE_MS 1000
-
 static const char *text_of(const cJSON *json, const char *name)
 {
 	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
@@ -52,10 +50,10 @@ static void *ask_role(void *arg)
 }
 
 // Side by side: one that hangs takes its time.
-static void ask_roles(struct check_site *site, unsigned timeout_ms)
+static void ask_roles(struct check_site *site)
 {
-	struct asking id = {site->dir, &site->id, "id", timeout_ms};
-	struct asking relay = {site->dir, &site->relay, "relay", timeout_ms};
+	struct asking id = {site->dir, &site->id, "id", site->here_ms};
+	struct asking relay = {site->dir, &site->relay, "relay", site->here_ms};
 	pthread_t thread;
 	bool started = pthread_create(&thread, NULL, ask_role, &relay) == 0;
 	(void)ask_role(&id);
@@ -182,12 +180,12 @@ static void go_to_first_relay(struct check_site *site)
 	rds_relays_free(&relays);
 }
 
-void check_site_here(struct check_site *site, struct rds_settings *settings, unsigned timeout_ms)
+void check_site_here(struct check_site *site, struct rds_settings *settings, unsigned here_ms)
 {
-	*site = (struct check_site){.local = true, .settings = settings};
+	*site = (struct check_site){.local = true, .here_ms = here_ms, .settings = settings};
 	find_directory(site);
 	if (site->dir != NULL) {
-		ask_roles(site, timeout_ms);
+		ask_roles(site);
 		site->is_ours = site->id.running == SITE_ANSWERS;
 		rds_running_take(settings, site->id.settings);
 		read_keys(site);
@@ -223,7 +221,7 @@ static void release_ids(const struct check_site *site)
 	size_t len = strlen(request);
 	for (size_t i = 0; i < SITE_IDS; i++)
 		len += (size_t)snprintf(request + len, sizeof request - len, " %s", site->ids[i]);
-	if (rds_running_ask_within(site->dir, "id", request, RELEASE_MS, &answer, &err) == 0)
+	if (rds_running_ask_within(site->dir, "id", request, site->here_ms, &answer, &err) == 0)
 		cJSON_Delete(answer);
 }
 

@@ -32,7 +32,8 @@ struct site_role {
 #define SITE_IDS 4
 
 struct check_site {
-	bool local; // this host's data directory; else somebody's server, by --host or --conf
+	bool local;       // this host's data directory; else somebody's server, by --host or --conf
+	unsigned here_ms; // what this host says of itself may take so long: control sockets, tools
 
 	// Of a local one; NULL and empty otherwise.
 	struct rds_settings *settings; // effective: the running ID server's where it answers
@@ -68,7 +69,7 @@ struct check_site {
 
 // Reads the data directory's server (dir_settings: from the command line; taken). Never fails: what
 // is wrong is in *site for the checks to tell.
-void check_site_here(struct check_site *site, struct rds_settings *settings, unsigned timeout_ms);
+void check_site_here(struct check_site *site, struct rds_settings *settings, unsigned here_ms);
 
 // Another server: host ("name", "name:port") and key may be NULL, where conf_text (a file's name or
 // a config string) has them. -RDS_EINVAL and the like with *err.
@@ -81,7 +82,7 @@ int check_conf_read(const char *file_or_text, struct rds_client_conf *out, struc
         __attribute__((warn_unused_result));
 
 // Has the running ID server reserve ids for the played clients, or makes ids up.
-void check_site_reserve(struct check_site *site, unsigned timeout_ms);
+void check_site_reserve(struct check_site *site);
 
 // Whether this is a relay's host: one runs here, and no ID server ever did.
 bool check_site_is_relay_only(const struct check_site *site);

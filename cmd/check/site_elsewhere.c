@@ -134,7 +134,7 @@ static bool take_ids(struct check_site *site, const cJSON *answer)
 	return true;
 }
 
-void check_site_reserve(struct check_site *site, unsigned timeout_ms)
+void check_site_reserve(struct check_site *site)
 {
 	struct rds_error err;
 	cJSON *answer = NULL;
@@ -142,7 +142,7 @@ void check_site_reserve(struct check_site *site, unsigned timeout_ms)
 	make_up_ids(site);
 	(void)snprintf(request, sizeof request, "check-reserve %d", SITE_IDS);
 	if (site->id.running == SITE_ANSWERS &&
-	    rds_running_ask_within(site->dir, "id", request, timeout_ms, &answer, &err) == 0)
+	    rds_running_ask_within(site->dir, "id", request, site->here_ms, &answer, &err) == 0)
 		site->reserved = take_ids(site, answer);
 	cJSON_Delete(answer);
 }

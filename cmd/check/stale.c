@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TOOL_MS 1500
-
 // A lock file that the service's user can't open, as one that root made once by hand.
 static bool look_at_lock(const struct check_site *site, const struct local_role *role,
                          struct check_result *result)
@@ -72,10 +70,10 @@ static bool is_hbbs(const struct check_process *process)
 	return strcmp(process->name, "hbbs") == 0 || strcmp(process->name, "hbbr") == 0;
 }
 
-static const char *how_to_end(const struct check_socket *socket,
+static const char *how_to_end(const struct check_site *site, const struct check_socket *socket,
                               const struct check_process *process, char *out, size_t cap)
 {
-	if (local_unit_is_of(process->unit, socket->pids, socket->n_pids, TOOL_MS))
+	if (local_unit_is_of(process->unit, socket->pids, socket->n_pids, site->here_ms))
 		(void)snprintf(out, cap, "%ssystemctl disable --now %s", local_sudo(),
 		               process->unit);
 	else
@@ -83,7 +81,8 @@ static const char *how_to_end(const struct check_socket *socket,
 	return out;
 }
 
-void local_fix_holder(const struct check_socket *socket, struct check_result *result)
+void local_fix_holder(const struct check_site *site, const struct check_socket *socket,
+                      struct check_result *result)
 {
 	struct check_process process;
 	char end[200];
@@ -97,7 +96,7 @@ void local_fix_holder(const struct check_socket *socket, struct check_result *re
 		check_fix(result, "find it with: sudo ss -lnp 'sport = :%u'",
 		          (unsigned)socket->at.port);
 	else
-		check_fix(result, "%s%s", how_to_end(socket, &process, end, sizeof end),
+		check_fix(result, "%s%s", how_to_end(site, socket, &process, end, sizeof end),
 		          is_hbbs(&process) ? ", and start rdsrv in its data directory: it "
 		                              "goes on with the same key and devices. Or "
 		                              "leave it, and check it: rdsrv check --host "
@@ -144,7 +143,7 @@ static bool look_at_ports(const struct check_site *site, const struct local_role
 			check_fail(result, "%s holds %s/%s, which is to be the %s's",
 			           local_holder_text(one, holder, sizeof holder), at,
 			           one->udp ? "udp" : "tcp", role->title);
-			local_fix_holder(one, result);
+			local_fix_holder(site, one, result);
 		}
 	check_sockets_free(&sockets);
 	return found;

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define TOOL_MS 2000
-
 static const char *text_of(const cJSON *json, const char *name)
 {
 	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
@@ -156,11 +154,9 @@ void check_tailscale(struct check *check)
 	struct check_result result;
 	struct check_tool tool;
 	struct rds_interfaces own;
-	unsigned timeout_ms =
-	        check->options.timeout_ms < TOOL_MS ? check->options.timeout_ms : TOOL_MS;
 	check_begin(&result, "tailscale");
 	rds_interfaces_read(&own);
-	check_tool_run(argv, timeout_ms, &tool);
+	check_tool_run(argv, check->options.timeout_ms, &tool);
 	tell(&check->site, &own, &tool, &result);
 	check_tool_clear(&tool);
 	rds_interfaces_free(&own);

@@ -23,7 +23,8 @@ struct talk {
 	struct rds_datagram *datagram;
 	struct rds_addr remote;
 	bool is_open;
-	bool is_raw; // a session's bytes
+	bool is_raw;          // a session's bytes
+	uint32_t asked_again; // 0, or what more answers may still come of: it was asked repeatedly
 	enum talk_end end;
 	char why[384];
 	struct payload *queue; // oldest first

@@ -103,28 +103,43 @@ bool talk_expect_within(struct talk *talk, unsigned ms, uint32_t tag, rds_messag
 	return talk_receive_within(talk, ms, &payload) && is_expected(talk, payload, tag, 0, msg);
 }
 
-// Server's own affairs may come in between.
 static bool is_by_the_way(uint32_t tag)
 {
 	return tag == rds_RendezvousMessage_configure_update_tag ||
 	       tag == rds_RendezvousMessage_software_update_tag;
 }
 
+// What is none: the server's own affairs, and what a slow server answers to each time that it was
+// asked something before.
+static bool is_late(const struct talk *talk, uint32_t found, uint32_t tag)
+{
+	return is_by_the_way(found) || (found == talk->asked_again && found != tag);
+}
+
+static bool receive_answer(struct talk *talk, uint64_t until_ms, uint32_t tag,
+                           struct rds_view *payload)
+{
+	while (receive(talk, until_ms, false, payload))
+		if (!is_late(talk, rds_message_peek(*payload), tag))
+			return true;
+	return false;
+}
+
 bool talk_ask(struct talk *talk, const rds_message *msg, uint32_t tag, rds_message *answer)
 {
 	uint64_t until_ms = talks_in_ms(talk->talks, talk->talks->check->options.timeout_ms);
-	while (!talks_is_over(talk->talks, until_ms)) {
+	for (unsigned asked = 1; !talks_is_over(talk->talks, until_ms); asked++) {
 		struct rds_view payload;
 		uint64_t again_ms = talks_in_ms(talk->talks, AGAIN_MS);
 		talk->end = TALK_OPEN; // a port that was closed may be open by now
 		talk_send(talk, msg);
-		if (!receive(talk, again_ms < until_ms ? again_ms : until_ms, false, &payload)) {
-			if (talk->end != TALK_OPEN)
-				return false;
-			continue;
-		}
-		if (!is_by_the_way(rds_message_peek(payload)))
+		if (receive_answer(talk, again_ms < until_ms ? again_ms : until_ms, tag,
+		                   &payload)) {
+			talk->asked_again = asked > 1 ? tag : talk->asked_again;
 			return is_expected(talk, payload, tag, 0, answer);
+		}
+		if (talk->end != TALK_OPEN)
+			return false;
 	}
 	return false;
 }

@@ -14,16 +14,18 @@ from rdserver import BINARY, clean_env, run_rdsrv
 
 Check = dict[str, Any]
 SHELL_S = 20.0
-BROKEN_S = 10.0
+# For each step of a check, more than by default: the machine may be busy.
+STEP_S = 8
 
 
-def checks(directory: Path, *only: str, **options: Any) -> dict[str, Check]:
-    """All results of these checks and groups by name; the exit code must go with them."""
-    args = ["check", "--data-dir", str(directory), "--json", "--only", ",".join(only), *options.pop("args", [])]
+def checks(directory: Path, *only: str, step_s: int = STEP_S, **options: Any) -> dict[str, Check]:
+    """All results of these checks and groups by name; the exit code must go with them. It ends in three steps or so."""
+    args = ["check", "--data-dir", str(directory), "--json", "--only", ",".join(only), "--timeout", str(step_s)]
+    args += options.pop("args", [])
     began = time.monotonic()
     done = run_rdsrv(*args, cwd=options.pop("cwd", Path("/")), **options)
     took = time.monotonic() - began
-    assert took < BROKEN_S, f"it took {took:.1f} s"
+    assert took < 3.4 * step_s, f"it took {took:.1f} s"
     assert done.returncode in (0, 1), done.stderr
     report = json.loads(done.stdout)
     failed = [c for c in report["checks"] if c["status"] == "fail"]

@@ -6,13 +6,16 @@ import json
 import os
 import signal
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 
 from conftest import Lab
-from localcheck import checks, found, healthy
+from localcheck import STEP_S, checks, found, healthy
 from rdclient import Target
 from rdserver import Server, has_ipv6_loopback, keygen, random_loopback, run_rdsrv
 from rdwire import config_json, config_string
@@ -26,7 +29,7 @@ STRANGER = "4Rl3uMhHAa5ZvjWfuU9cKSuTzPJVYg3dmmGyDJbIgOE="
 
 def played(*args: str, cwd: Path = Path("/"), prefix: tuple[str, ...] = ()) -> dict[str, Any]:
     """A check of a server elsewhere; all results by name."""
-    done = run_rdsrv("check", "--json", *args, cwd=cwd, prefix=prefix)
+    done = run_rdsrv("check", "--json", "--timeout", str(STEP_S), *args, cwd=cwd, prefix=prefix)
     assert done.returncode in (0, 1), done.stderr
     report = json.loads(done.stdout)
     for check in report["checks"]:
@@ -92,6 +95,35 @@ def test_no_new_ids_and_low_limits_are_no_obstacle(lab: Lab) -> None:
     for _ in range(3):
         all_fine(checks(server.directory, *PLAYED))
     assert rows(server) == []
+
+
+@contextmanager
+def with_pauses(server: Server) -> Iterator[None]:
+    """It has the processor now and then only, and answers late what it was asked meanwhile, each time that it was."""
+    over = threading.Event()
+
+    def stall() -> None:
+        while not over.is_set():
+            os.kill(server.pid, signal.SIGSTOP)
+            over.wait(1.2)
+            os.kill(server.pid, signal.SIGCONT)
+            over.wait(0.05)
+
+    with ThreadPoolExecutor(1) as pool:
+        stalling = pool.submit(stall)
+        try:
+            yield
+        finally:
+            over.set()
+            stalling.result(10)
+
+
+def test_a_slow_server_is_healthy(lab: Lab) -> None:
+    """Repeated questions have several answers, which come when others are awaited."""
+    server = lab.server("serve")
+    with with_pauses(server):
+        all_fine(checks(server.directory, *PLAYED))
+        all_fine(from_outside(server.target(), "--register", "--only", ",".join(PLAYED)))
 
 
 def test_sessions_that_the_relay_was_not_told_of(lab: Lab) -> None:
@@ -291,7 +323,7 @@ def test_a_server_that_hangs_is_told_in_time(lab: Lab) -> None:
     server = lab.server("serve")
     os.kill(server.pid, signal.SIGSTOP)
     try:
-        got = checks(server.directory, *PLAYED, "service")
+        got = checks(server.directory, *PLAYED, "service", step_s=3)
     finally:
         os.kill(server.pid, signal.SIGCONT)
     for name in ("service.self", "service.id", "udp.register", "tcp.secure", "ws.register", "punch", "relay.tcp"):
