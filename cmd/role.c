@@ -159,6 +159,8 @@ static int start(struct role *role, struct rds_error *err)
 // In reverse order; fine for what was never started.
 static void stop(struct role *role)
 {
+	// One more would end us in the middle of it, as soon as the loop's handlers are gone.
+	hold_signals(SIG_BLOCK);
 	role_service_stopping(role);
 	role_service_close(role);
 	role_control_close(role);

@@ -43,7 +43,7 @@ void role_service_tell(struct role *role)
 static void on_time(void *ctx)
 {
 	struct role *role = ctx;
-	if (role->relay == NULL || rds_relay_answers(role->relay))
+	if (rds_notify_watchdog_ms() > 0 && (role->relay == NULL || rds_relay_answers(role->relay)))
 		rds_notify("WATCHDOG=1");
 	if (role->stopping)
 		rds_notify("EXTEND_TIMEOUT_USEC=%d000000", EXTEND_SEC);

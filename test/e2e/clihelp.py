@@ -38,6 +38,21 @@ NOBODY = 65534
 TEXT_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 WAIT_S = 10.0
 
+# What goes before a command that has to end by itself: one that doesn't is ended, with exit code 124.
+AT_MOST = ("timeout", "20")
+# A shell's words that tell a role to end when it is ready; its exit code is $e then.
+RUN_UNTIL_READY = """
+log=$(mktemp)
+"$0" "$@" 2> "$log" &
+while kill -0 $! 2> /dev/null && ! grep -q ready "$log"; do sleep 0.02; done
+kill $! 2> /dev/null
+wait $!
+e=$?
+cat "$log" >&2
+rm "$log"
+"""
+UNTIL_READY = ("sh", "-c", RUN_UNTIL_READY + "exit $e")
+
 _CHOICE = re.compile(r"^\S+( [\w-]+)?: data directory .* \(.*\)$")
 _LOG_LINE = re.compile(rf"^({TEXT_TIME} (trace|debug|info|warn) |<[4-7]>)")
 
@@ -87,10 +102,10 @@ def as_name(name: str, *args: str | Path, cwd: Path, **options: Any) -> Done:
     return rdsrv(*words_of(name), *args, cwd=cwd, program=program_of(name), **options)
 
 
-def as_nobody(*args: str | Path, cwd: Path, seconds: int = 5) -> Done:
-    """Runs a command of rdsrv as a user who owns nothing, and ends it after so many seconds."""
+def as_nobody(*args: str | Path, cwd: Path, how: Sequence[str] = AT_MOST) -> Done:
+    """Runs a command of rdsrv as a user who owns nothing."""
     other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
-    return run([*other, "timeout", str(seconds), str(copied()), *map(str, args)], cwd, {})
+    return run([*other, *how, str(copied()), *map(str, args)], cwd, {})
 
 
 def program_of(name: str) -> str:
