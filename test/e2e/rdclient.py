@@ -355,24 +355,10 @@ def is_online(target: Target, peer_id: str | bytes) -> bool:
 
 
 def register_all(peers: Sequence[UdpPeer], window: int = 50) -> None:
-    """Registers many peers, so many at a time; datagrams that got lost are sent again, as clients do."""
+    """Registers many peers, so many at a time that the server's socket has room for all."""
     for at in range(0, len(peers), window):
-        batch = list(peers[at : at + window])
-        for _ in range(3):
-            batch = _register_batch(batch)
-        assert not batch, f"{len(batch)} peers got no answer"
-
-
-def _register_batch(peers: Sequence[UdpPeer]) -> list[UdpPeer]:
-    """One try for each; those that got no answer."""
-    for peer in peers:
-        peer.send_register_pk()
-    silent = []
-    for peer in peers:
-        peer.sock.settimeout(3)
-        try:
+        batch = peers[at : at + window]
+        for peer in batch:
+            peer.send_register_pk()
+        for peer in batch:
             assert peer.expect("RegisterPkResponse")["result"] == Result.OK
-        except TimeoutError:
-            silent.append(peer)
-        peer.sock.settimeout(WAIT_S)
-    return silent

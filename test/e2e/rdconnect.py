@@ -23,6 +23,7 @@ VERSION = "1.4.2"
 
 _random = random.SystemRandom()
 _used_sources: set[str] = set()
+_used_ids: set[str] = set()
 
 
 def fresh_source(prefix: str = "") -> str:
@@ -37,8 +38,11 @@ def fresh_source(prefix: str = "") -> str:
 
 
 def fresh_id() -> str:
-    """A 9-digit id."""
-    return str(_random.randint(100_000_000, 999_999_999))
+    """A 9-digit id that no other client of this process has."""
+    while (peer_id := str(_random.randint(100_000_000, 999_999_999))) in _used_ids:
+        pass
+    _used_ids.add(peer_id)
+    return peer_id
 
 
 def fresh_uuid() -> str:

@@ -120,7 +120,7 @@ def test_list(tmp_path: Path) -> None:
 
 def test_json_form(lab: Lab, tmp_path: Path) -> None:
     server = lab.server("serve")
-    done = rdsrv("check", "-d", server.directory, "--only", "relay,nat,clock", "--json", cwd=tmp_path)
+    done = rdsrv("check", "-d", server.directory, "--only", "relay,nat,clock", "--json", "--timeout", "8", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert set(report) == {"ok", "host", "checks"} and report["ok"] is True and isinstance(report["host"], str)

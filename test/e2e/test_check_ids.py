@@ -219,14 +219,14 @@ def test_unproven_datagrams(lab: Lab) -> None:
         return int(ask(server, "status")["counters"].get("source-too-fast", 0))
 
     def is_over() -> bool:
-        for _ in range(100):
+        for _ in range(250):
             flood.send("RegisterPeer", id=flood.id, serial=3)
         return refused() > 0
 
     wait_until(is_over, 30, "the address is over its limit")
     before = refused()
     for _ in range(40):
-        for _ in range(20):
+        for _ in range(60):
             flood.send("RegisterPeer", id=flood.id, serial=3)
         assert b.register_peer() is True
     assert b.register_pk() is Result.OK

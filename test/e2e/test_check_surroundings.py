@@ -14,6 +14,7 @@ import pytest
 import network
 from conftest import Lab
 from localcheck import checks, command_of, follow, found, healthy, one
+from polling import wait_until
 from rdclient import UdpPeer
 from rdserver import BINARY, Server, clean_env, is_sanitized
 
@@ -149,9 +150,16 @@ def test_a_program_that_hangs(lab: Lab, tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\nsleep 600 &\necho $! >{mark}\nwait\n")
     program.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    found(lab.directory(), "tailscale", "warn", "doesn't answer", env={"PATH": path})
+    found(lab.directory(), "tailscale", "warn", "doesn't answer", env={"PATH": path}, step_s=3)
     state = Path(f"/proc/{mark.read_text().strip()}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+    def is_gone() -> bool:
+        try:
+            return state.read_text().rpartition(")")[2].split()[0] in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    wait_until(is_gone, 10, "the end of what it started")
 
 
 # --- container

@@ -16,6 +16,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from clihelp import (
+    AT_MOST,
     DATABASE,
     NOBODY,
     OTHER,
@@ -481,7 +482,7 @@ def test_long_paths(lab: Lab, length: int, deep: Path) -> None:
 def test_paths_beyond_all_measure(deep: Path, length: int) -> None:
     """Where SQLite can't follow any more, the one line says what is wrong, and isn't cut off before it does."""
     data = directory_of_length(deep, length)
-    done = rdsrv("serve", "--data-dir", data, *place_args(), cwd=deep, prefix=("timeout", "3"))
+    done = rdsrv("serve", "--data-dir", data, *place_args(), cwd=deep, prefix=AT_MOST)
     assert done.returncode == 1 and re.search("too long|can't open|cannot open|unable", complaint(done))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import rdwire
 from clihelp import (
+    AT_MOST,
     KEY_VECTORS,
     OTHER,
     PAIR,
@@ -170,7 +171,7 @@ def test_damaged_secret_key(tmp_path: Path, name: str, damage: str) -> None:
     """A secret that lost something on the way isn't enforced as text for all to see, but refused, unseen."""
     key = DAMAGED_SECRETS[damage]
     for args in (place_args()[:2], ["--test-config"]):
-        done = as_name(name, "-k", key, *args, cwd=tmp_path, prefix=("timeout", "3"))
+        done = as_name(name, "-k", key, *args, cwd=tmp_path, prefix=AT_MOST)
         assert key[1:13] not in done.stdout + done.stderr
         assert_refused(done, 2, "key")
     assert not names_in(tmp_path)

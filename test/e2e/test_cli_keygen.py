@@ -30,6 +30,7 @@ from clihelp import (
     warned_of,
 )
 from conftest import Lab
+from polling import away_from_midnight
 from rdserver import wait_ready_all
 
 ROLES = ("id", "relay", "serve")
@@ -314,6 +315,7 @@ def test_hbbs_g_makes_the_pair(tmp_path: Path) -> None:
 
 def test_hbbs_g_renews_the_pair(tmp_path: Path) -> None:
     """With a key, hbbs -g keeps the old pair under dated names, never over an older backup, and makes another."""
+    away_from_midnight()
     secrets = []
     for _ in range(4):
         done = renew(tmp_path)

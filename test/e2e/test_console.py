@@ -10,7 +10,7 @@ from typing import Callable, Iterator
 import pytest
 
 import network
-from clihelp import ctl, rdsrv, start_as
+from clihelp import ctl, start_as
 from conftest import Lab
 from polling import wait_until
 from rdclient import Target, WsController, WsPeer, fresh_id, fresh_source, nat_test_tcp
@@ -196,7 +196,7 @@ def test_line_without_its_end(site: Target) -> None:
     sock.sendall(b"aur")
     before = time.monotonic()
     assert answer_of(sock) == b"always-use-relay: N\n"
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 9
 
 
 def test_line_in_pieces(site: Target) -> None:

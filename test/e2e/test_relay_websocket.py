@@ -103,8 +103,10 @@ def test_shortest_headers_to_tcp(relay_site: Target, lab: Lab) -> None:
     ws, tcp = paired(lab, relay_site, WS_TCP)
     for size in (0, 1, 63, 64, 16_383, 16_384, 100_000):
         payload = os.urandom(size)
-        ws.send_payload(payload)
-        assert tcp.recv_exactly(len(rdwire.frame(payload))) == rdwire.frame(payload)
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(ws.send_payload, payload)
+            assert tcp.recv_exactly(len(rdwire.frame(payload))) == rdwire.frame(payload)
+            sending.result(10)
 
 
 @any_pair
@@ -256,8 +258,10 @@ def test_ping_while_a_message_comes(relay_site: Target, lab: Lab, pair: tuple[Ki
         ws.raw += ws.sock.recv(65536)
     ws.send_frame(rdws.PING, b"still there?")
     assert_talk_one_way(ws, other)  # so the ping is in, too
-    other.send_raw(data[20_000:])
-    found = ws.recv_frame()
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(other.send_raw, data[20_000:])
+        found = ws.recv_frame()
+        sending.result(10)
     assert found is not None and len(found.payload) == 50_000
     assert ws.recv_frame() == rdws.Frame(rdws.PONG, True, b"still there?")
 
