@@ -244,7 +244,7 @@ def test_keygen_that_hangs(lab: Lab) -> None:
         assert done.returncode == 1 and "another process" in complaint(done)
     finally:
         resume(hanging)
-    wait_until(lambda: server.key == server.status()["key"] != "", 5, "the key taken over")
+    wait_until(lambda: server.key == server.status()["key"] != "", TAKEN_OVER_S, "the key taken over")
 
 
 def resume(process: subprocess.Popen[bytes]) -> None:
