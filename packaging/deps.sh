@@ -57,7 +57,8 @@ as_root()
 
 apt_get()
 {
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+		-o Acquire::Retries=3 "$@"
 }
 
 # Says what is to come, or why it can't.
