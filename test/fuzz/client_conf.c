@@ -26,6 +26,9 @@ static void must_read_as(struct rds_view text, enum rds_form form,
 static void in_form(enum rds_form form, const struct rds_client_conf *conf)
 {
 	struct rds_bytes bytes = {0};
+	// The file for people says so of a key that isn't there.
+	if (form == RDS_FORM_README && strcmp(conf->key, "(empty)") == 0)
+		return;
 	int rc = rds_form_write(form, conf, (struct rds_form_options){.crlf = true}, &bytes, NULL);
 	// Only installers' names have no room for everything.
 	must(rc == 0 || form == RDS_FORM_EXE_NAME);
@@ -36,11 +39,28 @@ static void in_form(enum rds_form form, const struct rds_client_conf *conf)
 	rds_bytes_clear(&bytes);
 }
 
+// Whether it begins as another form does.
+static bool looks_otherwise(struct rds_view text)
+{
+	static const char *const signs[] = {"#!", "#requires ", "config="};
+	static const char mark[] = "\xef\xbb\xbf";
+	if (text.len >= 3 && memcmp(text.data, mark, 3) == 0)
+		text = rds_view_of(text.data + 3, text.len - 3);
+	text = rds_view_trim(text);
+	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+		if (text.len >= strlen(signs[i]) &&
+		    memcmp(text.data, signs[i], strlen(signs[i])) == 0)
+			return true;
+	return false;
+}
+
 // Whatever file it is: if ours goes into it, it is read from there, and stays.
 static void merged(struct rds_view old, const struct rds_client_conf *conf)
 {
 	struct rds_bytes once = {0};
 	struct rds_bytes twice = {0};
+	if (looks_otherwise(old))
+		return;
 	if (rds_form_merge(old, conf, &once, NULL) == 0) {
 		must_read_as(rds_bytes_view(&once), RDS_FORM_TOML, conf);
 		must(rds_form_merge(rds_bytes_view(&once), conf, &twice, NULL) == 0);

@@ -182,7 +182,7 @@ static void tools(void **state)
 {
 	(void)state;
 	struct check_tool tool;
-	check_tool_run((const char *const[]){"sh", "-c", "echo $LC_ALL; exit 3", NULL}, 5000,
+	check_tool_run((const char *const[]){"sh", "-c", "echo $LC_ALL; exit 3", NULL}, 60000,
 	               &tool);
 	assert_int_equal(tool.end, CHECK_TOOL_ENDED);
 	assert_int_equal(tool.code, 3);
@@ -201,7 +201,7 @@ static void tools(void **state)
 	               &tool);
 	assert_int_equal(tool.end, CHECK_TOOL_HUNG);
 	check_tool_clear(&tool);
-	check_tool_run((const char *const[]){"head", "-c", "20000000", "/dev/zero", NULL}, 20000,
+	check_tool_run((const char *const[]){"head", "-c", "20000000", "/dev/zero", NULL}, 60000,
 	               &tool);
 	assert_int_equal(tool.end, CHECK_TOOL_ENDED);
 	assert_true(tool.truncated && tool.len <= CHECK_TOOL_MAX_BYTES);

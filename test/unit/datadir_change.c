@@ -50,14 +50,18 @@ static void waits_for_another_process(void **state)
 {
 	(void)state;
 	int pipes[2];
+	int seen[2]; // it is busy
 	char byte;
 	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(pipe(seen), 0);
 	pid_t child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
 		struct rds_datadir *own = NULL;
+		(void)close(seen[1]);
 		if (rds_datadir_open(temp.path, &own, &err) != 0 ||
-		    rds_datadir_begin(own, true, &err) != 0 || write(pipes[1], "x", 1) != 1)
+		    rds_datadir_begin(own, true, &err) != 0 || write(pipes[1], "x", 1) != 1 ||
+		    read(seen[0], &byte, 1) != 1)
 			_exit(1);
 		(void)usleep(200 * 1000);
 		if (rds_datadir_write(own, "done", 0600, RDS_WRITE_NEW, rds_view_text("x"), &err) !=
@@ -67,6 +71,7 @@ static void waits_for_another_process(void **state)
 	}
 	assert_int_equal(read(pipes[0], &byte, 1), 1);
 	assert_int_equal(rds_datadir_begin(dir, false, &err), -RDS_EBUSY);
+	assert_int_equal(write(seen[1], "x", 1), 1);
 	assert_int_equal(rds_datadir_begin(dir, true, &err), 0);
 	assert_true(file_exists(&temp, "done"));
 	rds_datadir_end(dir);
@@ -75,6 +80,8 @@ static void waits_for_another_process(void **state)
 	assert_int_equal(status, 0);
 	(void)close(pipes[0]);
 	(void)close(pipes[1]);
+	(void)close(seen[0]);
+	(void)close(seen[1]);
 }
 
 static int append(const char *name, const char *line)

@@ -7,6 +7,7 @@
 #include "keys/policy.h"
 #include "keys/rotate.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,15 +31,24 @@ static enum rds_key_news news;
 static const struct rds_key_change change = {
         .now = NOW, .day = "20270115", .time = "now", .who = "me"};
 
+// Long ago: a file system that counts time in ticks would else not see that it is another one.
+static void made_before(const char *name, mode_t mode)
+{
+	char *path = temp_path(&temp, name);
+	const struct timespec then[2] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000000}};
+	assert_int_equal(chmod(path, mode), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, then, 0), 0);
+	free(path);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
 	temp_dir_make(&temp);
 	file_write(&temp, RDS_SECRET_FILE, secret);
 	file_write(&temp, RDS_PUBLIC_FILE, public);
-	char *path = temp_path(&temp, RDS_SECRET_FILE);
-	(void)chmod(path, 0600);
-	free(path);
+	made_before(RDS_SECRET_FILE, 0600);
+	made_before(RDS_PUBLIC_FILE, 0644);
 	policy = NULL;
 	log_capture(RDS_LOG_WARN);
 	return sodium_init() < 0 ? -1 : rds_datadir_open(temp.path, &dir, &err);

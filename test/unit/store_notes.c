@@ -308,11 +308,12 @@ static void notes_that_wait_are_bounded(void **state)
 	sqlite3 *other = open_other();
 	run(other, "begin immediate");
 	int taken = 0;
-	while (note("ridge-042", DAY, "1.4.2") == 0)
+	int rc = 0;
+	while ((rc = note("ridge-042", DAY, "1.4.2")) == 0)
 		taken++;
+	assert_int_equal(rc, -RDS_EFULL);
 	// One batch may be on its way already.
 	assert_in_range(taken, RDS_NOTES_QUEUED, RDS_NOTES_QUEUED + RDS_STORE_BATCH);
-	assert_int_equal(note("ridge-042", DAY, "1.4.2"), -RDS_EFULL);
 	assert_int_equal(queue("crest-007"), 0); // others have a queue of their own
 	run(other, "commit");
 	(void)sqlite3_close(other);
