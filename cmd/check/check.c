@@ -15,9 +15,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define NAME         "rdsrv check"
-#define STEP_MS      3000
-#define STEP_SEC_MAX 60
+#define NAME    "rdsrv check"
+#define STEP_MS 3000
+// Clients wait for 18 s; devices are online, and test ids reserved, for longer than this.
+#define STEP_SEC_MAX 20
 
 // --- scripts
 

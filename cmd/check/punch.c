@@ -233,7 +233,7 @@ static void play_punch(struct play *play, struct check_result *result)
 	} else {
 		judge_pk(result, play, rds_get(answer.member.punch_hole_response.pk));
 	}
-	// It stays open, so that the next one has another port, even behind NAT: see tells().
+	// It stays open, so that relay.name's A has another port, even behind NAT: see tells().
 }
 
 // Without a registered device there is still an answer that shows whether the key is right.

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-// How long a relay may take to close on a wrong key.
 // Why no session can be tried; NULL: one can.
 static const char *why_not(const struct check *check, bool websocket)
 {

@@ -33,7 +33,7 @@ struct site_role {
 
 struct check_site {
 	bool local;       // this host's data directory; else somebody's server, by --host or --conf
-	unsigned here_ms; // what this host says of itself may take so long: control sockets, tools
+	unsigned here_ms; // how long control sockets and the service manager may take
 
 	// Of a local one; NULL and empty otherwise.
 	struct rds_settings *settings; // effective: the running ID server's where it answers

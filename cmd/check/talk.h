@@ -71,7 +71,8 @@ bool talk_expect(struct talk *talk, uint32_t tag, uint32_t or_tag, rds_message *
                  struct rds_view *payload);
 bool talk_expect_within(struct talk *talk, unsigned ms, uint32_t tag, rds_message *msg);
 
-// Over UDP: sends msg, and again every 700 ms, until the message has come.
+// Over UDP: sends msg, three times in a step if need be (protocol.md section 4 allows that many
+// registrations), until the message has come. Late answers to what was asked before are left out.
 bool talk_ask(struct talk *talk, const rds_message *msg, uint32_t tag, rds_message *answer);
 
 // From now on it carries a session's own bytes, no messages.

@@ -23,8 +23,8 @@ struct talk {
 	struct rds_datagram *datagram;
 	struct rds_addr remote;
 	bool is_open;
-	bool is_raw;          // a session's bytes
-	uint32_t asked_again; // 0, or what more answers may still come of: it was asked repeatedly
+	bool is_raw;       // a session's bytes
+	uint32_t late_tag; // 0, or the member that was asked for repeatedly: more may come
 	enum talk_end end;
 	char why[384];
 	struct payload *queue; // oldest first

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define AGAIN_MS 700
+#define TIMES_ASKED 3
 
 void talk_send_bytes(struct talk *talk, struct rds_view payload)
 {
@@ -109,33 +109,34 @@ static bool is_by_the_way(uint32_t tag)
 	       tag == rds_RendezvousMessage_software_update_tag;
 }
 
-// What is none: the server's own affairs, and what a slow server answers to each time that it was
-// asked something before.
-static bool is_late(const struct talk *talk, uint32_t found, uint32_t tag)
+// What is no answer to the question that was asked last: the server's own affairs, and one more
+// answer to the question before, which a slow server gives each time that it was asked.
+static bool is_no_answer(const struct talk *talk, uint32_t found, uint32_t tag)
 {
-	return is_by_the_way(found) || (found == talk->asked_again && found != tag);
+	return is_by_the_way(found) || (found == talk->late_tag && found != tag);
 }
 
 static bool receive_answer(struct talk *talk, uint64_t until_ms, uint32_t tag,
                            struct rds_view *payload)
 {
 	while (receive(talk, until_ms, false, payload))
-		if (!is_late(talk, rds_message_peek(*payload), tag))
+		if (!is_no_answer(talk, rds_message_peek(*payload), tag))
 			return true;
 	return false;
 }
 
 bool talk_ask(struct talk *talk, const rds_message *msg, uint32_t tag, rds_message *answer)
 {
-	uint64_t until_ms = talks_in_ms(talk->talks, talk->talks->check->options.timeout_ms);
+	unsigned step_ms = talk->talks->check->options.timeout_ms;
+	uint64_t until_ms = talks_in_ms(talk->talks, step_ms);
 	for (unsigned asked = 1; !talks_is_over(talk->talks, until_ms); asked++) {
 		struct rds_view payload;
-		uint64_t again_ms = talks_in_ms(talk->talks, AGAIN_MS);
+		uint64_t again_ms = talks_in_ms(talk->talks, step_ms / TIMES_ASKED);
 		talk->end = TALK_OPEN; // a port that was closed may be open by now
 		talk_send(talk, msg);
 		if (receive_answer(talk, again_ms < until_ms ? again_ms : until_ms, tag,
 		                   &payload)) {
-			talk->asked_again = asked > 1 ? tag : talk->asked_again;
+			talk->late_tag = asked > 1 ? tag : talk->late_tag;
 			return is_expected(talk, payload, tag, 0, answer);
 		}
 		if (talk->end != TALK_OPEN)

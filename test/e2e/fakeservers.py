@@ -204,3 +204,42 @@ class Voucher:
         id_, pk, address = self._device
         told = encode("PunchHoleResponse", socket_addr=encode_addr(address), pk=self._vouch(id_, pk))
         self._asking.sendall(frame(told))
+
+
+class SlowVoucher(Voucher):
+    """The same, which comes to nothing before it was asked twice, and then answers each time that it was: a device is
+    told once more of the client before, too."""
+
+    def __init__(self, vouch: Callable[[str, bytes], bytes]) -> None:
+        super().__init__(vouch)
+        self._datagrams = 0
+        self._told_of: list[bytes] = []
+
+    def answer(self, payload: bytes) -> bytes | None:
+        self._datagrams += 1
+        if self._datagrams % 2 or self.server is None or self.server.heard_from is None:
+            return None
+        reply = super().answer(payload)
+        if reply is not None:
+            self.server.tell(reply, self.server.heard_from)
+        return reply
+
+    def talk(self, sock: socket.socket) -> None:
+        for payload in payloads(sock, sock.recv(65536)):
+            got = decode(payload)
+            if got.kind == "PunchHoleRequest":
+                self._tell_device(sock, got["id"])
+            elif got.kind == "PunchHoleSent":
+                self._tell_client()
+            elif got.kind == "RelayResponse" and self._told_of and got["socket_addr"] == self._told_of[-1]:
+                assert self._asking is not None
+                self._asking.sendall(frame(encode("RelayResponse", relay_server="relay.invalid")))
+
+    def _tell_device(self, sock: socket.socket, id_: str) -> None:
+        if self._device is None or self.server is None or id_ != self._device[0]:
+            sock.sendall(frame(encode("PunchHoleResponse", failure=0)))
+            return
+        self._asking = sock
+        self._told_of.append(encode_addr(sock.getpeername()))
+        for address in self._told_of:
+            self.server.tell(encode("PunchHole", socket_addr=address), self._device[2])

@@ -37,7 +37,7 @@ def names(cwd: Path) -> list[str]:
         (["--only", "nat,relay.xyz"], ["relay.xyz"]),
         (["--skip", "nat,,xyz"], ["--skip", "xyz"]),
         (["--only", "\x1b[31m"], ["--only"]),
-        (["--timeout", "0"], ["--timeout", "1 to 60"]),
+        (["--timeout", "0"], ["--timeout", "1 to 20"]),
         (["--timeout", "61"], ["--timeout"]),
         (["--timeout", "soon"], ["--timeout"]),
         (["--timeout", ""], ["--timeout"]),

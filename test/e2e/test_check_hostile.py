@@ -14,16 +14,15 @@ from typing import Callable, Iterator
 import nacl.signing
 import pytest
 
-from fakeservers import Answer, FakeServer, FreeHbbs, Talk, Voucher, open_websocket
+from fakeservers import Answer, FakeServer, FreeHbbs, SlowVoucher, Talk, Voucher, open_websocket
+from localcheck import STEP_S
 from rdserver import run_rdsrv
 from rdwire import encode, encode_body, frame, frame_header, key_text, sign
 from rdws import frame_head
 
 KEY = "4Rl3uMhHAa5ZvjWfuU9cKSuTzPJVYg3dmmGyDJbIgOE="
 ESCAPES = b"\x1b]0;owned\x07\x1b[31m\r\n\x00\x08\xff\xfe\xe2\x80\xae" * 4
-STEP_S = 2
-PATIENT = ("--timeout", "8")  # where the server does answer, on a machine that may be busy
-WHOLE_S = 15.0
+HOSTILE_S = 2  # a step
 Start = Callable[[Talk, Answer], FakeServer]
 
 
@@ -40,15 +39,15 @@ def fake() -> Iterator[Start]:
         server.close()
 
 
-def check(server: FakeServer, *args: str, text: bool = False) -> tuple[dict[str, dict[str, str]], str]:
+def check(server: FakeServer, *args: str, text: bool = False, step_s: int = HOSTILE_S) -> tuple[dict[str, dict[str, str]], str]:
     """Results by name, and all that was printed. It ends in time and prints nothing that moves a cursor."""
     began = time.monotonic()
     host = f"{server.host}:{server.port}"
     form = [] if text else ["--json"]
-    options = ("--host", host, "--key", KEY, "--register", "--verbose", "--timeout", str(STEP_S))
+    options = ("--host", host, "--key", KEY, "--register", "--verbose", "--timeout", str(step_s))
     done = run_rdsrv("check", *form, *options, *args, cwd=Path("/"))
     took = time.monotonic() - began
-    assert took < WHOLE_S, f"it took {took:.1f} s"
+    assert took < 2.1 * step_s + 5, f"it took {took:.1f} s"
     assert done.returncode in (0, 1), done.stderr
     said = done.stdout + done.stderr
     assert all(c in "\n\t" or c.isprintable() for c in said), [c for c in said if c not in "\n\t" and not c.isprintable()]
@@ -168,7 +167,7 @@ def test_hostile_servers(fake: Start, what: str) -> None:
 
 
 def test_what_answers_http_is_told_so(fake: Start) -> None:
-    results, _ = check(fake(_http(b"404 Not Found"), no_datagram), "--only", "ws.register", *PATIENT)
+    results, _ = check(fake(_http(b"404 Not Found"), no_datagram), "--only", "ws.register", step_s=STEP_S)
     assert "HTTP 404" in results["ws.register"]["detail"]
 
 
@@ -184,7 +183,7 @@ def test_silence_is_told_with_the_port(fake: Start) -> None:
 def test_a_server_that_can_do_less_is_no_failure(fake: Start) -> None:
     hbbs = FreeHbbs()
     only = "ws.register,nat,punch.key,tcp.register,tcp.secure"
-    results, _ = check(fake(hbbs.talk, hbbs.answer), "--only", only, *PATIENT)
+    results, _ = check(fake(hbbs.talk, hbbs.answer), "--only", only, step_s=STEP_S)
     assert results["ws.register"]["status"] == "skip" and "hbbs doesn't" in results["ws.register"]["detail"]
     assert results["tcp.register"]["status"] == "skip"
     assert results["punch.key"]["status"] == "warn"
@@ -224,9 +223,18 @@ def test_whom_the_answer_vouches_for(fake: Start, whom: str) -> None:
     vouch, status, detail = VOUCHED[whom]
     voucher = Voucher(vouch)
     voucher.server = fake(voucher.talk, voucher.answer)
-    results, _ = check(voucher.server, "--key", SEED_KEY, "--only", "punch", *PATIENT)
+    results, _ = check(voucher.server, "--key", SEED_KEY, "--only", "punch", step_s=STEP_S)
     assert (results["punch"]["status"], detail in results["punch"]["detail"]) == (status, True), results["punch"]
     assert bool(results["punch"]["fix"]) == (status == "fail")
+
+
+def test_a_slow_server_is_no_broken_one(fake: Start) -> None:
+    """Repeated questions have several answers, which come when others are awaited."""
+    voucher = SlowVoucher(VOUCHED["the device"][0])
+    voucher.server = fake(voucher.talk, voucher.answer)
+    results, _ = check(voucher.server, "--key", SEED_KEY, "--only", "udp.register,punch,relay.name", step_s=4)
+    assert results["udp.register"]["status"] == results["punch"]["status"] == "ok", results
+    assert "clients are told relay.invalid" in results["relay.name"]["detail"], results
 
 
 def test_an_unreachable_host_is_told_in_time(fake: Start) -> None:
@@ -235,18 +243,17 @@ def test_an_unreachable_host_is_told_in_time(fake: Start) -> None:
     began = time.monotonic()
     done = run_rdsrv("check", "--json", "--host", f"{server.host}:{server.port}", "--key", KEY, cwd=Path("/"))
     assert done.returncode == 1
-    assert time.monotonic() - began < WHOLE_S
+    assert time.monotonic() - began < 10 + 2
 
 
 @pytest.mark.slow
 def test_silence_has_all_the_time_that_it_is_given(fake: Start) -> None:
-    """Also more than a connection may be silent at a server of ours."""
     server = fake(hang, no_datagram)
-    args = ["--host", f"{server.host}:{server.port}", "--key", KEY, "--only", "tcp.secure", "--timeout", "32"]
+    args = ["--host", f"{server.host}:{server.port}", "--key", KEY, "--only", "tcp.secure", "--timeout", "20"]
     done = run_rdsrv("check", "--json", *args, cwd=Path("/"), within_s=60)
     result = json.loads(done.stdout)["checks"][0]
     assert result["status"] == "warn" and "offers no secure channel" in result["detail"], result
-    assert result["ms"] >= 32000
+    assert result["ms"] >= 20_000
 
 
 def test_many_at_once(fake: Start) -> None:

@@ -6,11 +6,8 @@ import json
 import os
 import signal
 import sqlite3
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
@@ -95,35 +92,6 @@ def test_no_new_ids_and_low_limits_are_no_obstacle(lab: Lab) -> None:
     for _ in range(3):
         all_fine(checks(server.directory, *PLAYED))
     assert rows(server) == []
-
-
-@contextmanager
-def with_pauses(server: Server) -> Iterator[None]:
-    """It has the processor now and then only, and answers late what it was asked meanwhile, each time that it was."""
-    over = threading.Event()
-
-    def stall() -> None:
-        while not over.is_set():
-            os.kill(server.pid, signal.SIGSTOP)
-            over.wait(1.2)
-            os.kill(server.pid, signal.SIGCONT)
-            over.wait(0.05)
-
-    with ThreadPoolExecutor(1) as pool:
-        stalling = pool.submit(stall)
-        try:
-            yield
-        finally:
-            over.set()
-            stalling.result(10)
-
-
-def test_a_slow_server_is_healthy(lab: Lab) -> None:
-    """Repeated questions have several answers, which come when others are awaited."""
-    server = lab.server("serve")
-    with with_pauses(server):
-        all_fine(checks(server.directory, *PLAYED))
-        all_fine(from_outside(server.target(), "--register", "--only", ",".join(PLAYED)))
 
 
 def test_sessions_that_the_relay_was_not_told_of(lab: Lab) -> None:
