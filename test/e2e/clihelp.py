@@ -43,8 +43,8 @@ AT_MOST = ("timeout", "20")
 # A shell's words that tell a role to end when it is ready; its exit code is $e then.
 RUN_UNTIL_READY = """
 log=$(mktemp)
-"$0" "$@" 2> "$log" &
-while kill -0 $! 2> /dev/null && ! grep -q ready "$log"; do sleep 0.02; done
+timeout 20 "$0" "$@" 2> "$log" &
+while kill -0 $! 2> /dev/null && ! grep -qw ready "$log"; do sleep 0.02; done
 kill $! 2> /dev/null
 wait $!
 e=$?

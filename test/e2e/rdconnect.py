@@ -9,13 +9,16 @@ import os
 import random
 import socket
 import struct
+import sys
 import uuid as uuids
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Sequence
 
 import rdwire
 import rdws
+from polling import wait_until
 from rdwire import Address, Message
 
 WAIT_S = 10.0
@@ -48,6 +51,13 @@ def fresh_id() -> str:
 def fresh_uuid() -> str:
     """A session's uuid."""
     return str(uuids.uuid4())
+
+
+def _is_established_there(local: Address) -> bool:
+    """Does this host have a connection from there, which hasn't ended so far?"""
+    number = int.from_bytes(socket.inet_aton(local[0]), sys.byteorder)
+    wanted = [f"{number:08X}:{local[1]:04X}", "01"]
+    return any(line.split()[2:4] == wanted for line in Path("/proc/net/tcp").read_text().splitlines())
 
 
 @dataclass(frozen=True)
@@ -152,6 +162,12 @@ class Connection:
 
     def close(self) -> None:
         self.sock.close()
+
+    def leave(self) -> None:
+        """Closes it, and returns when that has come to the other side's kernel, over IPv4: whoever connects then comes
+        later. (A busy kernel may let one connection's packets overtake another's.)"""
+        self.close()
+        wait_until(lambda: not _is_established_there(self.local), WAIT_S, "its end there")
 
     # --- receiving ---
 

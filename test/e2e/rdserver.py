@@ -32,6 +32,7 @@ RUN_S = 30.0
 LOG_TURNS = 25  # of 10 ms, for the thread that reads a line after it was written
 PORTS_BELOW, PORTS_ABOVE = 1, 3
 BASE_PORTS = range(22_000, 32_000)  # above the usual ones, below those of outgoing connections
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 WILDCARD = ("0.0.0.0", "::")
 
 _random = random.SystemRandom()
@@ -102,6 +103,10 @@ def _bytes_in(pipe: Path) -> int:
     return waiting[0]
 
 
+class Crashed(Exception):
+    """A command did; no failed assertion, which may be tried again."""
+
+
 def sanitizer_reports(text: str) -> list[str]:
     return [line for line in text.splitlines() if any(mark in line for mark in SANITIZER_REPORTS)]
 
@@ -128,7 +133,8 @@ def run_rdsrv(
         errors="replace",
         timeout=within_s,
     )
-    assert not sanitizer_reports(done.stderr), done.stderr
+    if sanitizer_reports(done.stderr) or -done.returncode in CRASHES:
+        raise Crashed(done.stderr)
     return done
 
 

@@ -273,7 +273,7 @@ def test_flood_from_one_address(lab: Lab, payload: Callable[[], bytes]) -> None:
     b = lab.registered(target)
 
     def is_bounded() -> float:
-        """Two addresses that share a place in the table of hashes are not: others then."""
+        """Not where the two addresses share a place in the table of hashes: another try takes others."""
         flooder, other, started = lab.peer(target), lab.peer(target), time.monotonic()
         answered = flood(flooder, other, payload, count)
         allowed = BURST + RATE * (time.monotonic() - started) + 100

@@ -165,7 +165,7 @@ def test_waiting_side_that_closes_frees_its_place(relay_site: Target, lab: Lab, 
     joined(lab, relay_site)
     if reset:
         gone.reset_at_close()
-    gone.close()
+    gone.leave()
     joined(lab, relay_site)
     second = lab.relay_side(relay_site).join(uuid, relay_site.key, b"second")
     third = lab.relay_side(relay_site).join(uuid, relay_site.key)

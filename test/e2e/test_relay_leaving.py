@@ -56,10 +56,10 @@ def test_idle_timeout(lab: Lab, pair: tuple[Kind, Kind]) -> None:
 @pytest.mark.parametrize("pair", [TCP_TCP, WS_TCP], ids=name_of)
 def test_one_direction_is_enough(lab: Lab, pair: tuple[Kind, Kind]) -> None:
     """A session with a byte now and then, in whichever direction, is not idle."""
-    server = lab.server("relay", "--idle-timeout", "8")
+    server = lab.server("relay", "--idle-timeout", "5")
     sides = paired(lab, server.target(), pair)
-    for number in range(26):
-        sender, receiver = sides if number % 8 < 4 else reversed(sides)
+    for number in range(28):
+        sender, receiver = sides if number < 14 else reversed(sides)
         sender.send_payload(b"x")
         assert receiver.recv_payload() == b"x"
         time.sleep(0.5)

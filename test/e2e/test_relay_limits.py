@@ -23,8 +23,8 @@ from relaysides import PAIRS, TCP_TCP, TCP_WS, Kind, Side, TcpSide, assert_talk,
 
 MBIT = 1024 * 1024 / 8  # bytes
 MEASURE_S = 3.0
-# A limit is kept within 10%. That less passes, or more where one of the relay's threads has to wait for its turn, may
-# be the fault of a machine that has other things to do: then it is tried again.
+# A limit is kept within 10%. That less passes may be the fault of a machine that has other things to do: then it is
+# tried again. That more does may be so once, where it is one of the relay's threads that has to wait for its turn.
 MOST, LEAST, TRIES = 1.1, 0.6, 6
 
 
@@ -99,13 +99,15 @@ def sum_of(flows: list[Flow]) -> Flow:
 
 
 def assert_limited(measure: Callable[[], list[Flow]], limit: float) -> None:
-    """None of the flows, which must begin with their sessions, is always faster than the limit, or much slower."""
-
-    def is_limited() -> None:
+    """In one of six tries all flows, which must begin with their sessions, are near the limit, and in no two above."""
+    too_fast = 0
+    for _ in range(TRIES):
         mbps = [flow.mbps for flow in measure()]
-        assert max(mbps) <= MOST * limit and min(mbps) >= LEAST * limit, f"{mbps} Mb/s where {limit} is the limit"
-
-    in_one_of(TRIES, is_limited)
+        too_fast += max(mbps) > MOST * limit
+        assert too_fast < 2, f"{mbps} Mb/s where {limit} is the limit"
+        if LEAST * limit <= min(mbps) and max(mbps) <= MOST * limit:
+            return
+    raise AssertionError(f"{mbps} Mb/s where {limit} is the limit")
 
 
 def assert_becomes(receiver: Side, least: float, most: float = math.inf) -> None:
@@ -274,12 +276,15 @@ def test_no_downgrade_of_the_modest(lab: Lab) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_total_bandwidth(lab: Lab, threads: str, count: int) -> None:
     """All sessions together get what total-bandwidth says, in about equal parts, from the relay's first moment on."""
-    server = lab.server("relay", "--total-bandwidth", "48", "--relay-threads", threads)
 
     def measure() -> list[Flow]:
+        fresh = lab.directory(fresh_uuid())
+        server = lab.server("relay", "--total-bandwidth", "48", "--relay-threads", threads, directory=fresh)
         flows = flows_of([paired(lab, server.target(), TCP_TCP) for _ in range(count)])
-        assert min(flow.mbps for flow in flows) > LEAST * 48 / count
-        return [sum_of(flows)]
+        server.stop()
+        slowest = min(flows, key=lambda flow: flow.mbps)
+        # What one lacks of its part counts as if all did.
+        return [sum_of(flows) if slowest.mbps > LEAST * 48 / count else slowest]
 
     assert_limited(measure, 48)
 

@@ -28,7 +28,7 @@ from rdclient import (
 from rdwire import Failure, NatType, Result, decode_addr
 
 KEEP_ALIVE_S = 30
-AT_ONCE_S = 8.0
+AT_ONCE_S = 8.0  # nothing that the server waits for is shorter
 WAYS = [TcpPeer, SecurePeer, WsPeer]
 any_way = pytest.mark.parametrize("way", WAYS)
 
