@@ -116,8 +116,9 @@ class Device:
         return Connection(self.target.id_port, self.source)
 
     def answer_and_close(self, kind: str, **fields: Any) -> Address:
-        """Answers and closes at once, unread, as after PunchHoleSent and LocalAddr; where it came from."""
+        """Answers and closes, unread, as after PunchHoleSent and LocalAddr; where it came from."""
         connection = self.answer(kind, **fields)
+        connection.wait_sent()
         connection.close()
         return connection.local
 

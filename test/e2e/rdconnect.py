@@ -5,11 +5,13 @@ Every socket has a timeout; what doesn't come in time fails the test.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import socket
 import struct
 import sys
+import termios
 import uuid as uuids
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from rdwire import Address, Message
 
 WAIT_S = 10.0
 VERSION = "1.4.2"
+ESTABLISHED, SYN_RECV, CLOSE_WAIT = "01", "03", "08"  # as the kernel's table has them
 
 _random = random.SystemRandom()
 _used_sources: set[str] = set()
@@ -53,11 +56,12 @@ def fresh_uuid() -> str:
     return str(uuids.uuid4())
 
 
-def _is_established_there(local: Address) -> bool:
-    """Does this host have a connection from there, which hasn't ended so far?"""
+def _is_there(local: Address) -> bool:
+    """Does this host have a connection from there which a program has open or will have?"""
     number = int.from_bytes(socket.inet_aton(local[0]), sys.byteorder)
-    wanted = [f"{number:08X}:{local[1]:04X}", "01"]
-    return any(line.split()[2:4] == wanted for line in Path("/proc/net/tcp").read_text().splitlines())
+    remote = f"{number:08X}:{local[1]:04X}"
+    found = [line.split()[3] for line in Path("/proc/net/tcp").read_text().splitlines() if line.split()[2] == remote]
+    return bool({ESTABLISHED, SYN_RECV, CLOSE_WAIT}.intersection(found))
 
 
 @dataclass(frozen=True)
@@ -163,11 +167,16 @@ class Connection:
     def close(self) -> None:
         self.sock.close()
 
+    def wait_sent(self) -> None:
+        """Returns when the other side's kernel has all that was sent: a reset can't overtake it then."""
+        unsent = lambda: int.from_bytes(fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        wait_until(lambda: unsent() == 0, WAIT_S, "all is there")
+
     def leave(self) -> None:
-        """Closes it, and returns when that has come to the other side's kernel, over IPv4: whoever connects then comes
-        later. (A busy kernel may let one connection's packets overtake another's.)"""
+        """Closes it, and returns when the other side's server has closed it, too, or its kernel was told of a reset; over
+        IPv4. Else a busy kernel may let the next connection's packets overtake that."""
         self.close()
-        wait_until(lambda: not _is_established_there(self.local), WAIT_S, "its end there")
+        wait_until(lambda: not _is_there(self.local), WAIT_S, "its end there")
 
     # --- receiving ---
 

@@ -125,7 +125,9 @@ def pair_across(lab: Lab, hosts: Hosts, server: Server, pair: tuple[Kind, Kind],
     def join(kind: Kind, source: str) -> Side:
         return hosts.client(lambda: lab.keep(kind(target, source, **options)).ask(uuid, target.key))
 
-    sides = [join(kind, source) for kind, source in zip(pair, (A_HOST, B_HOST))]
+    first = join(pair[0], A_HOST)
+    wait_until(lambda: server.status()["waiting"] == 1, 10, "the first side")
+    sides = [first, join(pair[1], B_HOST)]
     wait_until(lambda: server.status()["sessions"] == 1, 10, "the session")
     return sides
 

@@ -60,8 +60,12 @@ def test_blocked_by_reload(lab: Lab) -> None:
         side.recv_end()
     assert_joined(*spared)
     assert waits.is_open()
-    status = server.status()
-    assert (status["waiting"], status["handshakes"], status["sessions"]) == (1, 0, 1)
+
+    def are_left() -> bool:
+        status = server.status()
+        return (status["waiting"], status["handshakes"], status["sessions"]) == (1, 0, 1)
+
+    wait_until(are_left, WAIT_S, "the spared ones alone")
     lab.relay_side(server.target(), network).recv_end()
     list_of(server).unlink()
     reload(server)

@@ -356,6 +356,7 @@ def test_send_and_reset_after_the_offer_arrived(id_site: Target, lab: Lab) -> No
         connection = b.answering_connection()
         assert connection.sock.recv(1, socket.MSG_PEEK)  # it is here, and stays unread
         connection.send("PunchHoleSent", **b.hole_sent(hole["socket_addr"], upnp_port=number + 1))
+        connection.wait_sent()
         connection.close()
         assert a.expect("PunchHoleResponse")["upnp_port"] == number + 1
         a.close()
