@@ -39,7 +39,9 @@ def fake() -> Iterator[Start]:
         server.close()
 
 
-def check(server: FakeServer, *args: str, text: bool = False, step_s: int = HOSTILE_S) -> tuple[dict[str, dict[str, str]], str]:
+def check(
+    server: FakeServer, *args: str, text: bool = False, step_s: int = HOSTILE_S
+) -> tuple[dict[str, dict[str, str]], str]:
     """Results by name, and all that was printed. It ends in time and prints nothing that moves a cursor."""
     began = time.monotonic()
     host = f"{server.host}:{server.port}"
